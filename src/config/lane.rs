@@ -1,0 +1,123 @@
+//! The `[[lane]]` sections: which executors exist and what each may do.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// One lane as the operator wrote it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LaneConfig {
+    /// Names the lane; briefs give it as `executor`.
+    pub name: String,
+    /// Tells how the lane runs steps.
+    #[serde(default)]
+    pub kind: LaneKind,
+    /// Tells whether the lane takes work.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Lists the repositories that the lane serves, as `owner/name` or `owner/*`; empty means every
+    /// repository on which the App is installed.
+    #[serde(default)]
+    pub repositories: Vec<String>,
+    /// Tells what the steps can reach.
+    #[serde(default)]
+    pub network: Network,
+    /// Tells what isolates the steps.
+    #[serde(default)]
+    pub sandbox: SandboxKind,
+    /// Bounds how many runs the lane has at a time.
+    #[serde(default = "one")]
+    pub parallel: usize,
+    /// Lists names of variables that steps get from the server's own environment.
+    #[serde(default)]
+    pub environment: Vec<String>,
+    /// Lists further host paths that steps can read, such as a toolchain under `/opt`.
+    #[serde(default)]
+    pub read_only_paths: Vec<PathBuf>,
+    /// Bounds one step.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// How a lane runs steps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LaneKind {
+    /// Runs them as processes of this machine.
+    #[default]
+    Process,
+}
+
+/// What the steps of a lane can reach.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// Nothing but a loopback of their own.
+    #[default]
+    None,
+    /// Whatever the machine reaches.
+    Full,
+}
+
+/// What isolates the steps of a lane.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxKind {
+    /// The `bwrap` program; the lane takes no work where it is missing.
+    #[default]
+    Bubblewrap,
+    /// Nothing. Steps run as the server's user and can read what it can read.
+    None,
+}
+
+/// The bounds of one step.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Bounds a step's wall time, in seconds.
+    pub wall_seconds: u64,
+    /// Bounds the time in which a step prints nothing, in seconds.
+    pub idle_seconds: u64,
+    /// Bounds the processes and threads that exist at a time.
+    pub processes: u64,
+    /// Bounds the files that one process has open.
+    pub open_files: u64,
+    /// Bounds the size of one file that a step writes, in bytes.
+    pub file_bytes: u64,
+    /// Bounds the start of the output that is kept, in bytes.
+    pub log_head_bytes: usize,
+    /// Bounds the end of the output that is kept, in bytes.
+    pub log_tail_bytes: usize,
+    /// Bounds the last lines that go into a report or comment, in bytes.
+    pub comment_tail_bytes: usize,
+    /// Bounds how many files a run may change.
+    pub changed_files: usize,
+    /// Bounds the bytes of all files that a run changes.
+    pub changed_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            wall_seconds: 1800,
+            idle_seconds: 600,
+            processes: 512,
+            open_files: 4096,
+            file_bytes: 2 << 30,
+            log_head_bytes: 1 << 20,
+            log_tail_bytes: 1 << 20,
+            comment_tail_bytes: 8 << 10,
+            changed_files: 1000,
+            changed_bytes: 64 << 20,
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn one() -> usize {
+    1
+}

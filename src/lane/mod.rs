@@ -1,0 +1,1 @@
+//! Lanes: the named executors that briefs address.

@@ -1,0 +1,6 @@
+//! The way of a brief, from a signed delivery to one pull request and one result comment.
+
+pub mod brief;
+pub mod config;
+pub mod error;
+pub mod run;

@@ -1,0 +1,3 @@
+//! The `codex-brief` program.
+
+fn main() {}

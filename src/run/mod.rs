@@ -1,0 +1,3 @@
+//! One attempt of a task: workspace, steps, logs and the changeset that comes out.
+
+pub mod report;

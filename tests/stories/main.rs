@@ -1,0 +1,1 @@
+//! Stories of users, told against the simulated GitHub.
