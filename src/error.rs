@@ -28,3 +28,11 @@ impl fmt::Display for UserError {
 }
 
 impl std::error::Error for UserError {}
+
+/// Logs an internal error once, at the boundary, with an id; returns the id for the user.
+pub fn log_internal(what: &str, error: &dyn fmt::Display) -> String {
+    let id = uuid::Uuid::now_v7().simple().to_string();
+    let id = id[id.len() - 12..].to_owned();
+    tracing::error!(id, "{what}: {error}");
+    id
+}

@@ -1,3 +1,10 @@
-//! The `codex-brief` program.
+//! The `codex-brief` program: arguments, tracing, and on to [`codex_brief::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use codex_brief::cli::{self, Cli};
+
+fn main() -> ExitCode {
+    cli::run(Cli::parse())
+}

@@ -1,5 +1,162 @@
-//! The server's configuration: one typed section a file, unknown keys refused.
+//! The server's configuration: one typed section a file, unknown keys refused, secrets wrapped.
+//!
+//! `docs/configuration.md` describes every key; `deploy/codex-brief.example.toml` shows each one.
 
+mod authorize;
+mod github;
 mod lane;
+mod secret;
+mod server;
 
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+pub use authorize::AuthorizeConfig;
+pub use github::GitHubConfig;
 pub use lane::{LaneConfig, LaneKind, Limits, Network, SandboxKind};
+pub use secret::{SecretError, SecretSource};
+pub use server::ServerConfig;
+
+use crate::error::UserError;
+
+/// The whole of `codex-brief.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Tells where the server listens and keeps its state.
+    #[serde(default)]
+    pub server: ServerConfig,
+    /// Tells which GitHub App the server is.
+    pub github: GitHubConfig,
+    /// Tells who may run briefs.
+    #[serde(default)]
+    pub authorize: AuthorizeConfig,
+    /// Lists the lanes.
+    #[serde(default, rename = "lane")]
+    pub lanes: Vec<LaneConfig>,
+}
+
+impl Config {
+    /// Reads and checks a configuration file.
+    ///
+    /// Fails with `config-unreadable` or `config-invalid`, which name the file and the place in it.
+    pub fn load(path: &Path) -> Result<Self, UserError> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            UserError::new(
+                "config-unreadable",
+                format!("The configuration {} cannot be read: {error}.", path.display()),
+                "Give its path with --config; deploy/codex-brief.example.toml is one to start from.",
+            )
+        })?;
+        let mut config = Self::parse(&text).map_err(|error| UserError {
+            message: format!("{}: {}", path.display(), error.message),
+            ..error
+        })?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        config.resolve_paths(base);
+        config.check_lanes()?;
+        Ok(config)
+    }
+
+    /// Parses and checks a configuration text.
+    pub fn parse(text: &str) -> Result<Self, UserError> {
+        let config: Self =
+            toml::from_str(text).map_err(|error| invalid(error.to_string().trim_end().to_owned()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Makes relative paths relative to the folder of the configuration file.
+    fn resolve_paths(&mut self, base: &Path) {
+        self.server.state_dir = absolute(base.join(&self.server.state_dir));
+        for source in [&mut self.github.private_key, &mut self.github.webhook_secret] {
+            if let Some(file) = &mut source.file {
+                *file = absolute(base.join(&*file));
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), UserError> {
+        self.github.check()?;
+        self.check_lanes()?;
+        for (at, lane) in self.lanes.iter().enumerate() {
+            if self.lanes[..at].iter().any(|other| other.name == lane.name) {
+                return Err(invalid(format!("lane `{}` is configured twice.", lane.name)));
+            }
+        }
+        if self.lanes.is_empty() {
+            return Err(invalid("there is no [[lane]], so no brief could ever run.".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Checks each lane; again once paths are absolute, since private paths count then.
+    fn check_lanes(&self) -> Result<(), UserError> {
+        let private = self.private_paths();
+        self.lanes.iter().try_for_each(|lane| lane.check(&private))
+    }
+
+    /// Returns the paths that no step may see: the state directory and the files of secrets.
+    pub fn private_paths(&self) -> Vec<PathBuf> {
+        let mut paths = vec![self.server.state_dir.clone()];
+        paths.extend(self.github.private_key.file.clone());
+        paths.extend(self.github.webhook_secret.file.clone());
+        paths
+    }
+}
+
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+/// Makes the error for a configuration that says something wrong.
+pub(crate) fn invalid(message: String) -> UserError {
+    UserError::new("config-invalid", message, "Correct it; docs/configuration.md describes every key.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str = r#"
+        [github]
+        app_id = 1
+        private_key = { file = "app.pem" }
+        webhook_secret = { environment = "HOOK" }
+        [[lane]]
+        name = "devbox-codex"
+    "#;
+
+    #[test]
+    fn a_minimal_configuration_is_enough() {
+        let config = Config::parse(MINIMAL).unwrap();
+        assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.lanes[0].sandbox, SandboxKind::Bubblewrap);
+        assert_eq!(config.lanes[0].network, Network::None);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_and_named() {
+        let error = Config::parse(&format!("{MINIMAL}\nnetwrk = \"full\"")).unwrap_err();
+        assert!(error.message.contains("netwrk"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_needs_exactly_one_source() {
+        let two = MINIMAL.replace(r#"{ file = "app.pem" }"#, r#"{ file = "a", environment = "B" }"#);
+        assert!(Config::parse(&two).unwrap_err().message.contains("private_key"));
+    }
+
+    #[test]
+    fn a_credential_variable_cannot_be_allowed() {
+        let error = Config::parse(&format!("{MINIMAL}\nenvironment = [\"GITHUB_TOKEN\"]")).unwrap_err();
+        assert!(error.message.contains("GITHUB_TOKEN"), "{error}");
+    }
+
+    #[test]
+    fn the_same_lane_twice_is_refused() {
+        let error = Config::parse(&format!("{MINIMAL}\n[[lane]]\nname = \"devbox-codex\"")).unwrap_err();
+        assert!(error.message.contains("twice"), "{error}");
+    }
+}

@@ -1,0 +1,4 @@
+//! Who may run what, and where: rules without I/O; looking things up is the caller's work.
+
+pub mod lanes;
+pub mod permission;

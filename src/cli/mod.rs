@@ -1,0 +1,82 @@
+//! The command line: one file a subcommand, which ties the rooms together.
+
+pub mod check;
+pub mod patch;
+pub mod run;
+pub mod schema;
+pub mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::error::UserError;
+
+/// Runs `codex-brief` blocks from GitHub issues and comments, isolated, and opens the pull requests
+/// that they ask for.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100, after_help = "Start with `codex-brief check FILE` to lint a \
+brief, `codex-brief run FILE --repository PATH` to try it without GitHub, and `codex-brief serve` to be a \
+GitHub App.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Tells whether the briefs in Markdown or YAML files are right, and what is wrong with each.
+    Check(check::CheckArgs),
+    /// Runs the briefs of a file on a local repository, without GitHub.
+    Run(run::RunArgs),
+    /// Serves the GitHub App: takes webhooks, runs briefs, opens pull requests.
+    Serve(serve::ServeArgs),
+    /// Prints the changes of a run, as a patch for `git apply`.
+    Patch(patch::PatchArgs),
+    /// Prints the JSON Schema of a brief, for editors.
+    Schema(schema::SchemaArgs),
+}
+
+/// The exit code when the program could not do what it was asked at all.
+const TROUBLE: u8 = 2;
+
+/// Runs a command and returns its exit code: 0 for yes, 1 for no, 2 for trouble.
+pub fn run(cli: Cli) -> ExitCode {
+    start_tracing(matches!(cli.command, Command::Serve(_)));
+    let result = match cli.command {
+        Command::Check(args) => Ok(check::run(&args)),
+        Command::Schema(args) => Ok(schema::run(&args)),
+        Command::Run(args) => on_runtime(run::run(args)),
+        Command::Serve(args) => on_runtime(serve::run(args)),
+        Command::Patch(args) => on_runtime(patch::run(args)),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {}\n  help: {} [{}]", error.message, error.help, error.code);
+            ExitCode::from(TROUBLE)
+        }
+    }
+}
+
+fn on_runtime(work: impl Future<Output = Result<u8, UserError>>) -> Result<u8, UserError> {
+    // One TLS provider for the process; an error means that there is one already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        UserError::new("internal-error", format!("The runtime did not start: {error}."), "Look at the limits of processes and memory.")
+    })?;
+    runtime.block_on(work)
+}
+
+/// Logs to standard error; `RUST_LOG` changes what.
+fn start_tracing(serving: bool) {
+    let default = if serving { "info" } else { "warn" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+}

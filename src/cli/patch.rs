@@ -1,0 +1,58 @@
+//! `codex-brief patch`: what a run changed, also when nothing of it was published (row N4).
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::Config;
+use crate::error::UserError;
+use crate::publish::commit;
+use crate::run::changeset::Changeset;
+use crate::run::mirror::Mirrors;
+use crate::store::Store;
+use crate::store::blobs::Blobs;
+
+/// Prints the changes of a run, as a patch for `git apply`.
+#[derive(Debug, Args)]
+pub struct PatchArgs {
+    /// The run's or the brief's id, or how it begins; result comments show both.
+    #[arg(value_name = "RUN")]
+    id: String,
+    /// The server's configuration file.
+    #[arg(long, default_value = "codex-brief.toml", value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Prints the patch; 0 with one, 1 when the run changed nothing.
+pub async fn run(args: PatchArgs) -> Result<u8, UserError> {
+    let state = Config::load(&args.config)?.server.state_dir;
+    let failed = |error: &dyn std::fmt::Display| {
+        UserError::new(
+            "patch-unavailable",
+            format!("The patch of {} cannot be made: {error}.", args.id),
+            "Run this where the server runs, as its user.",
+        )
+    };
+    let store = Store::open(&state.join("codex-brief.sqlite")).await.map_err(|error| failed(&error))?;
+    let found = store.find_run(&args.id).await.map_err(|error| failed(&error))?;
+    let run = found.filter(|_| args.id.len() >= 8).ok_or_else(|| {
+        UserError::new(
+            "run-unknown",
+            format!("There is no ended run that begins with `{}`.", args.id),
+            "Give at least 8 digits of the id that the result comment shows.",
+        )
+    })?;
+    let Some(changeset) = run.changeset else {
+        eprintln!("The run {} ended before anything could be collected.", run.task.run_id);
+        return Ok(1);
+    };
+    let changeset: Changeset = serde_json::from_str(&changeset).map_err(|error| failed(&error))?;
+    let mirror = Mirrors::new(state.join("mirrors"))
+        .of(run.task.brief.source.repository_id)
+        .map_err(|error| failed(&error))?;
+    let patch = commit::patch(&mirror, &Blobs::new(state.join("blobs")), &changeset)
+        .map_err(|error| failed(&error))?;
+    std::io::stdout().write_all(&patch).map_err(|error| failed(&error))?;
+    Ok(u8::from(patch.is_empty()))
+}

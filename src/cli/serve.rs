@@ -1,0 +1,173 @@
+//! `codex-brief serve`: opens the store, starts the workers, and serves until it is told to end.
+
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{Config, SecretSource, invalid};
+use crate::error::UserError;
+use crate::github::GitHub;
+use crate::http;
+use crate::run::mirror::Mirrors;
+use crate::server::lanes::Lanes;
+use crate::server::{Server, Wakes, recover};
+use crate::store::Store;
+use crate::store::blobs::Blobs;
+use crate::webhook::inbox::Inbox;
+
+/// The time that running work gets to end after SIGTERM.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Serves the GitHub App.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The configuration file; deploy/codex-brief.example.toml is one to start from.
+    #[arg(long, default_value = "codex-brief.toml", value_name = "FILE")]
+    config: PathBuf,
+    /// Reads the configuration and the secrets, says whether they can be used, and ends.
+    #[arg(long)]
+    check_config: bool,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn run(args: ServeArgs) -> Result<u8, UserError> {
+    let config = Config::load(&args.config)?;
+    let secrets = read_secrets(&config)?;
+    if args.check_config {
+        println!("{}: fine; lanes: {}", args.config.display(), lane_names(&config));
+        return Ok(0);
+    }
+    // Held until the end: two servers on one state directory would run briefs twice.
+    let _lock = lock_state(&config.server.state_dir)?;
+    let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {
+        UserError::new(
+            "listen-failed",
+            format!("{} cannot be listened on: {error}.", config.server.listen),
+            "Choose another address by server.listen, or end what listens there.",
+        )
+    })?;
+    let server = open(config, secrets).await?;
+    recover::recover(&server).await;
+    server.start_workers();
+    serve(listener, server).await
+}
+
+/// The two secrets of the App.
+struct Secrets {
+    private_key: SecretString,
+    webhook: SecretString,
+}
+
+fn read_secrets(config: &Config) -> Result<Secrets, UserError> {
+    let read = |key: &str, source: &SecretSource| {
+        source.read().map_err(|error| invalid(format!("github.{key} cannot be read: {error}.")))
+    };
+    Ok(Secrets {
+        private_key: read("private_key", &config.github.private_key)?,
+        webhook: read("webhook_secret", &config.github.webhook_secret)?,
+    })
+}
+
+fn lane_names(config: &Config) -> String {
+    config.lanes.iter().map(|lane| lane.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn lock_state(state: &Path) -> Result<File, UserError> {
+    let failed = |what: &str, error: &dyn std::fmt::Display| {
+        UserError::new(
+            "state-unusable",
+            format!("The state directory {} {what}: {error}.", state.display()),
+            "Make it writable for the server's user, or choose another by server.state_dir.",
+        )
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(state)
+        .map_err(|error| failed("cannot be made", &error))?;
+    let lock = File::create(state.join("lock")).map_err(|error| failed("cannot be written", &error))?;
+    lock.try_lock().map_err(|error| failed("is in use by another server", &error))?;
+    Ok(lock)
+}
+
+async fn open(config: Config, secrets: Secrets) -> Result<Arc<Server>, UserError> {
+    let state = config.server.state_dir.clone();
+    let store = Store::open(&state.join("codex-brief.sqlite")).await.map_err(|error| {
+        UserError::new(
+            "store-unusable",
+            format!("The store in {} cannot be opened: {error}.", state.display()),
+            "Look at the file's permissions and at the space on the disk; nothing was changed.",
+        )
+    })?;
+    let github = GitHub::new(&config.github, &secrets.private_key)
+        .map_err(|error| invalid(format!("github.private_key: {error}.")))?;
+    Ok(Arc::new(Server {
+        lanes: Lanes::new(&config.lanes),
+        mirrors: Mirrors::new(state.join("mirrors")),
+        blobs: Blobs::new(state.join("blobs")),
+        secrets: vec![secrets.private_key, secrets.webhook],
+        store,
+        github,
+        config,
+        wakes: Wakes::default(),
+        stop: CancellationToken::new(),
+        abort: CancellationToken::new(),
+        tracker: TaskTracker::new(),
+    }))
+}
+
+async fn serve(listener: TcpListener, server: Arc<Server>) -> Result<u8, UserError> {
+    let address = listener.local_addr().map_err(|error| invalid(error.to_string()))?;
+    let inbox = Inbox::new(
+        server.store.clone(),
+        server.secrets[1].clone(),
+        server.config.server.body_limit_bytes,
+        Duration::from_secs(server.config.server.body_seconds),
+        server.wakes.arrived.clone(),
+    );
+    tracing::info!(%address, lanes = lane_names(&server.config), "serving; webhooks go to /webhooks/github");
+    let stop = server.stop.clone();
+    tokio::spawn(async move {
+        told_to_end().await;
+        tracing::info!("told to end; running work gets {} s", GRACE.as_secs());
+        stop.cancel();
+        told_to_end().await;
+        tracing::warn!("told to end again; ending at once");
+        std::process::exit(130);
+    });
+    let ended = axum::serve(listener, http::router(server.clone(), inbox))
+        .with_graceful_shutdown(server.stop.clone().cancelled_owned())
+        .await;
+    server.stop.cancel();
+    server.tracker.close();
+    if tokio::time::timeout(GRACE, server.tracker.wait()).await.is_err() {
+        tracing::warn!("running work did not end in time; its tasks go back to the queue");
+        server.abort.cancel();
+        if tokio::time::timeout(GRACE, server.tracker.wait()).await.is_err() {
+            tracing::error!("running work cannot be ended; the next start takes it up");
+        }
+    }
+    server.store.close().await;
+    ended.map(|()| 0).map_err(|error| {
+        UserError::new("listen-failed", format!("Serving ended: {error}."), "Look at the server's log.")
+    })
+}
+
+async fn told_to_end() {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}

@@ -1,0 +1,28 @@
+//! Which address leads where.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use tower_http::timeout::TimeoutLayer;
+
+use super::health;
+use crate::server::Server;
+use crate::webhook::inbox::{self, Inbox};
+
+/// The time in which anything must be answered; the inbox has its own, shorter limit for bodies.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
+
+/// Makes the router of the server.
+pub fn router(server: Arc<Server>, inbox: Inbox) -> Router {
+    let webhooks = Router::new().route("/webhooks/github", post(inbox::receive)).with_state(Arc::new(inbox));
+    Router::new()
+        .route("/", get(health::page))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .with_state(server)
+        .merge(webhooks)
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_TIME))
+}

@@ -1,0 +1,281 @@
+//! One attempt, from a base commit to a judged report: checkout, steps, changes, contract.
+//!
+//! The server and `codex-brief run` share it; neither GitHub nor the store's ledger is known here.
+
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio_util::sync::CancellationToken;
+
+use super::changeset::{Changeset, CommitId};
+use super::checkout::{SANDBOX_OBJECTS, checkout};
+use super::collect::{CollectRequest, collect};
+use super::mirror::Mirror;
+use super::redact::Redactor;
+use super::report::{LogSummary, Problem, RunReport, RunStatus, StepReport, StepStatus};
+use super::steps::{StepEvent, StepsOrder};
+use super::workspace::RunDirs;
+use crate::brief::{Brief, BriefId, text_digest};
+use crate::error::log_internal;
+use crate::judge::output_contract;
+use crate::lane::{LaneError, ProcessLane};
+use crate::publish::diff::summarize;
+use crate::store::blobs::Blobs;
+
+/// The most bytes of the diff that a report holds; a comment has 65,536 characters for everything.
+const MOST_DIFF_BYTES: usize = 40_000;
+
+/// What an attempt works on and with.
+#[derive(Clone, Copy)]
+pub struct Order<'a> {
+    /// Names the run.
+    pub run_id: &'a str,
+    /// Names the brief.
+    pub brief_id: &'a BriefId,
+    /// Holds the brief.
+    pub brief: &'a Brief,
+    /// Holds the brief's text.
+    pub text: &'a str,
+    /// Holds the commits.
+    pub mirror: &'a Mirror,
+    /// Runs the steps.
+    pub lane: &'a ProcessLane,
+    /// Holds the folder in which each run has its own.
+    pub runs_root: &'a Path,
+    /// Takes the contents of changed files.
+    pub blobs: &'a Blobs,
+    /// Holds what is masked in logs.
+    pub secrets: &'a [SecretString],
+    /// Ends the run.
+    pub stop: &'a CancellationToken,
+}
+
+/// What an attempt came to.
+#[derive(Debug)]
+pub struct Judged {
+    /// Holds what is told.
+    pub report: RunReport,
+    /// Holds what was changed; `None` when the steps did not run.
+    pub changeset: Option<Changeset>,
+}
+
+/// Makes the report of a run that has not begun.
+pub fn blank_report(run_id: &str, brief_id: &BriefId, brief: &Brief, text: &str) -> RunReport {
+    let now = now_ms();
+    let skipped = |name: &str| StepReport {
+        name: name.to_owned(),
+        status: StepStatus::Skipped,
+        exit_code: None,
+        signal: None,
+        duration_ms: 0,
+        log: LogSummary::default(),
+    };
+    RunReport {
+        run: run_id.to_owned(),
+        brief: brief_id.to_string(),
+        text_digest: text_digest(text).to_string(),
+        executor: brief.executor.clone(),
+        repo: brief.repo.to_string(),
+        branch: brief.branch.clone(),
+        status: RunStatus::Failure,
+        problem: None,
+        base_commit: None,
+        started_at_ms: now,
+        ended_at_ms: now,
+        steps: brief.steps.iter().map(|step| skipped(&step.name)).collect(),
+        changes: Vec::new(),
+        diff: String::new(),
+        diff_cut: false,
+        head_branch: None,
+        head_commit: None,
+        pull_request: None,
+        pull_request_url: None,
+    }
+}
+
+/// Runs a brief on its branch as the mirror has it, and judges what came out.
+///
+/// Whatever goes wrong stands in the report; afterwards the run's folders are gone but for its logs.
+pub async fn attempt(order: Order<'_>, progress: impl Fn(StepEvent) + Send + Sync) -> Judged {
+    let mut report = blank_report(order.run_id, order.brief_id, order.brief, order.text);
+    let (changeset, problem) = match work(order, &mut report, progress).await {
+        Ok((changeset, problem)) => (Some(changeset), problem),
+        Err(problem) => (None, Some(problem)),
+    };
+    report.status = if problem.is_none() { RunStatus::Success } else { RunStatus::Failure };
+    report.problem = problem;
+    report.ended_at_ms = now_ms();
+    Judged { report, changeset }
+}
+
+async fn work(
+    order: Order<'_>,
+    report: &mut RunReport,
+    progress: impl Fn(StepEvent) + Send + Sync,
+) -> Result<(Changeset, Option<Problem>), Problem> {
+    let base = base_commit(order)?;
+    report.base_commit = Some(base.to_string());
+    let dirs = RunDirs::create(order.runs_root, order.run_id)
+        .map_err(|error| internal("a run's folders cannot be made", &error))?;
+    let result = in_workspace(order, report, progress, &dirs, base).await;
+    let leftovers = dirs.clone();
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(move || leftovers.remove_all_but_logs()).await {
+        log_internal("a run's folders cannot be removed", &error);
+    }
+    result
+}
+
+fn base_commit(order: Order<'_>) -> Result<CommitId, Problem> {
+    let branch = &order.brief.branch;
+    let found = order
+        .mirror
+        .resolve_branch(branch)
+        .map_err(|error| internal("the mirror cannot be read", &error))?;
+    found.ok_or_else(|| {
+        problem(
+            "branch-not-found",
+            format!("The repository has no branch `{branch}`."),
+            "Correct `branch`, or push the branch, and post the brief again.",
+        )
+    })
+}
+
+async fn in_workspace(
+    order: Order<'_>,
+    report: &mut RunReport,
+    progress: impl Fn(StepEvent) + Send + Sync,
+    dirs: &RunDirs,
+    base: CommitId,
+) -> Result<(Changeset, Option<Problem>), Problem> {
+    checkout(order.mirror, base, &order.brief.branch, dirs)
+        .await
+        .map_err(|error| internal("a checkout cannot be made", &error))?;
+    let redactor = Redactor::new(order.secrets.iter().map(|secret| secret.expose_secret()))
+        .map_err(|error| internal("the redactor cannot be made", &error))?;
+    let steps = StepsOrder {
+        run: order.run_id,
+        steps: &order.brief.steps,
+        workdir: &order.brief.workdir,
+        dirs,
+        read_only: vec![(order.mirror.objects_path(), PathBuf::from(SANDBOX_OBJECTS))],
+        redactor: redactor.clone(),
+    };
+    report.steps = order
+        .lane
+        .run_steps(steps, progress, order.stop.clone())
+        .await
+        .map_err(|error| lane_problem(&order.brief.executor, &error))?;
+    let changeset = look(order, report, dirs, base, &redactor).await?;
+    let problem = step_problem(&report.steps)
+        .or_else(|| output_contract::judge(declared(order.brief), &changeset).problem());
+    Ok((changeset, problem))
+}
+
+/// Collects the changes and shows them; both read whole files, so it happens off the async threads.
+async fn look(
+    order: Order<'_>,
+    report: &mut RunReport,
+    dirs: &RunDirs,
+    base: CommitId,
+    redactor: &Redactor,
+) -> Result<Changeset, Problem> {
+    let (mirror, blobs) = (order.mirror.path().to_owned(), order.blobs.clone());
+    let (checkout, declared) = (dirs.checkout.clone(), declared(order.brief).to_vec());
+    let limits = (&order.lane.config().limits).into();
+    let looked = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+        let repository = git2::Repository::open_bare(mirror)?;
+        let request = CollectRequest {
+            checkout: &checkout,
+            repository: &repository,
+            base,
+            declared: &declared,
+            limits,
+            blobs: &blobs,
+        };
+        let changeset = collect(&request)?;
+        let shown = summarize(&repository, &blobs, &changeset, &declared, MOST_DIFF_BYTES)?;
+        Ok((changeset, shown))
+    });
+    let (changeset, shown) = looked
+        .await
+        .map_err(anyhow::Error::from)
+        .flatten()
+        .map_err(|error| internal("the changes of a run cannot be collected", &format!("{error:#}")))?;
+    report.changes = shown.changes;
+    report.diff = String::from_utf8_lossy(&redactor.redact(shown.diff.as_bytes())).into_owned();
+    report.diff_cut = shown.cut;
+    Ok(changeset)
+}
+
+fn declared(brief: &Brief) -> &[String] {
+    brief.pull_request().map_or(&[], |output| output.files.as_slice())
+}
+
+/// Tells why a run failed by the step that ended it.
+fn step_problem(steps: &[StepReport]) -> Option<Problem> {
+    let (at, step) = steps.iter().enumerate().find(|(_, step)| step.status != StepStatus::Succeeded)?;
+    let named = format!("Step {} (`{}`)", at + 1, step.name);
+    let seconds = step.duration_ms / 1000;
+    Some(match (step.status, step.exit_code, step.signal) {
+        (StepStatus::WallTimeout, ..) => problem(
+            "step-timeout",
+            format!("{named} was ended after {seconds} s, the lane's limit for one step."),
+            "Make the step shorter or split it, or ask the operator for a higher `wall_seconds`.",
+        ),
+        (StepStatus::IdleTimeout, ..) => problem(
+            "step-idle",
+            format!("{named} was ended because it printed nothing for too long."),
+            "Let the step print its progress, or ask the operator for a higher `idle_seconds`.",
+        ),
+        (StepStatus::Stopped, ..) => problem(
+            "run-stopped",
+            format!("{named} was ended because the run was stopped."),
+            "Post the brief again to run it anew.",
+        ),
+        (_, Some(code), _) => problem(
+            "step-failed",
+            format!("{named} ended with exit code {code}."),
+            "Look at the end of its log below, mend the script, and edit the brief or post it again.",
+        ),
+        (_, None, signal) => problem(
+            "step-failed",
+            format!("{named} was ended by signal {}.", signal.unwrap_or_default()),
+            "Look at the end of its log below; signal 9 often means a limit of the machine.",
+        ),
+    })
+}
+
+fn lane_problem(lane: &str, error: &LaneError) -> Problem {
+    if let LaneError::Workdir { workdir, reason } = error {
+        return problem(
+            "workdir-unusable",
+            format!("The checkout cannot be mounted at `{workdir}`: {reason}."),
+            "Write another `workdir`, such as `~/work/` and the repository's name.",
+        );
+    }
+    let id = log_internal("a lane could not run steps", error);
+    problem(
+        "lane-unavailable",
+        format!("The lane `{lane}` could not run the steps (error {id})."),
+        "Ask the operator to look the error up in the server's log, then post the brief again.",
+    )
+}
+
+/// Makes the problem of an internal error, logged once.
+pub fn internal(what: &str, error: &dyn std::fmt::Display) -> Problem {
+    let id = log_internal(what, error);
+    problem(
+        "internal-error",
+        format!("The server failed: {what} (error {id})."),
+        "Ask the operator to look the error up in the server's log, then post the brief again.",
+    )
+}
+
+/// Makes a problem from its code, what happened and what to do.
+pub fn problem(code: &str, message: impl Into<String>, help: &str) -> Problem {
+    Problem { code: code.to_owned(), message: message.into(), help: help.to_owned() }
+}
+
+fn now_ms() -> i64 {
+    chrono::Utc::now().timestamp_millis()
+}

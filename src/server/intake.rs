@@ -1,0 +1,255 @@
+//! From a stored delivery to queued tasks: what is in it, who asks, and which lane takes it.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::Server;
+use crate::authorize::lanes::decide;
+use crate::authorize::permission::Permission;
+use crate::brief::digest::{BriefId, text_digest};
+use crate::brief::extract::{Extraction, Fence, extract};
+use crate::brief::{self, Diagnostic};
+use crate::github::GitHubError;
+use crate::github::installation::Place;
+use crate::publish::comment;
+use crate::store::models::{BriefRow, Effect, EffectPayload, PendingDelivery};
+use crate::store::{Intake, StoreError};
+use crate::webhook::event::{self, Account, Parsed, TextEvent};
+
+/// How often a delivery is tried before it is given up; with the waits between, about an hour.
+const MOST_ATTEMPTS: i64 = 20;
+
+#[derive(Debug, Error)]
+enum LookError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    GitHub(#[from] GitHubError),
+}
+
+/// Looks at deliveries, oldest first, until the server ends.
+pub async fn work(server: Arc<Server>) {
+    loop {
+        match server.store.next_delivery().await {
+            Ok(Some(delivery)) => handle(&server, delivery).await,
+            Ok(None) => {
+                let at = server.store.next_delivery_at().await.unwrap_or_default();
+                if !server.wait(&server.wakes.arrived, at).await {
+                    return;
+                }
+            }
+            Err(error) => {
+                crate::error::log_internal("the inbox cannot be read", &error);
+                let soon = chrono::Utc::now().timestamp_millis() + 1_000;
+                if !server.wait(&server.wakes.arrived, Some(soon)).await {
+                    return;
+                }
+            }
+        }
+        if server.stop.is_cancelled() {
+            return;
+        }
+    }
+}
+
+async fn handle(server: &Server, delivery: PendingDelivery) {
+    let result = match look(server, &delivery).await {
+        Ok(intake) => {
+            if let Some(reason) = &intake.ignored {
+                tracing::info!(guid = delivery.guid, event = delivery.event, reason, "delivery ignored");
+            }
+            server.store.finish_delivery(delivery.id, &intake).await.map_err(LookError::from)
+        }
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(queued) => {
+            if queued > 0 {
+                tracing::info!(guid = delivery.guid, queued, "briefs queued");
+                server.wakes.queued.notify_one();
+            }
+            server.wakes.owed.notify_one();
+        }
+        Err(error) => put_off(server, &delivery, &error).await,
+    }
+}
+
+async fn put_off(server: &Server, delivery: &PendingDelivery, error: &LookError) {
+    let (hopeless, wait) = match error {
+        LookError::GitHub(error) => (!error.is_transient(), error.retry_after_ms(delivery.attempts)),
+        LookError::Store(_) => (false, 1_000),
+    };
+    tracing::warn!(guid = delivery.guid, attempt = delivery.attempts + 1, %error, "delivery put off");
+    let reason = error.to_string();
+    let stored = if hopeless || delivery.attempts + 1 >= MOST_ATTEMPTS {
+        server.store.fail_delivery(delivery.id, &reason).await
+    } else {
+        let until = chrono::Utc::now().timestamp_millis() + wait;
+        server.store.postpone_delivery(delivery.id, until, &reason).await
+    };
+    if let Err(error) = stored {
+        crate::error::log_internal("a delivery could not be put off", &error);
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+}
+
+/// Decides what a delivery leads to; reads GitHub and the store, and writes neither.
+async fn look(server: &Server, delivery: &PendingDelivery) -> Result<Intake, LookError> {
+    let event = match event::parse(&delivery.event, &delivery.body, server.github.app_id()) {
+        Parsed::Text(event) => event,
+        Parsed::Ignored(reason) => return Ok(ignored(reason)),
+    };
+    let extraction = extract(&event.text);
+    let problems_key = problems_key(&event);
+    let told_before = server.store.effect_known(&problems_key).await?;
+    if extraction.fences.is_empty() && extraction.misplaced.is_empty() && !told_before {
+        return Ok(ignored("there is no brief in it"));
+    }
+    if server.store.source_updated_at(event.source).await?.is_some_and(|newest| newest > event.updated_at_ms) {
+        return Ok(ignored("a newer version of the text was seen before"));
+    }
+    let seen = Some((event.source, event.updated_at_ms));
+    if let Some((account, found)) = lacking(server, &event).await? {
+        let reason = format!("`{}` has the permission `{found}` only", account.login);
+        let effects = if extraction.fences.is_empty() { vec![] } else { refusal(server, &event, account, found).await? };
+        return Ok(Intake { seen, effects, ignored: Some(reason), ..Intake::default() });
+    }
+    let known = if event.edited { server.store.known_digests(event.source).await? } else { vec![] };
+    let mut intake = Intake { seen, ..Intake::default() };
+    let mut problems = Vec::new();
+    for fence in &extraction.fences {
+        let digest = text_digest(&fence.text).to_string();
+        if known.contains(&digest) {
+            continue;
+        }
+        match accept(server, &event, fence, &delivery.guid) {
+            Ok(accepted) => intake.accepted.push(accepted),
+            Err(mut found) => problems.append(&mut found),
+        }
+    }
+    owe(&mut intake, &event, &extraction, problems, told_before.then_some(problems_key.as_str()));
+    if intake.accepted.is_empty() && intake.effects.is_empty() {
+        intake.ignored = Some("every brief in it is known".to_owned());
+    }
+    Ok(intake)
+}
+
+fn ignored(reason: impl Into<String>) -> Intake {
+    Intake { ignored: Some(reason.into()), ..Intake::default() }
+}
+
+/// Returns the account that may not, and what it may: the sender, and for somebody else's text also
+/// the author.
+async fn lacking<'a>(
+    server: &Server,
+    event: &'a TextEvent,
+) -> Result<Option<(&'a Account, Permission)>, GitHubError> {
+    let needed = Permission::from(server.config.authorize.minimum_permission);
+    let repository = event.repository.to_string();
+    let place = Place { installation: event.installation_id, repository: &repository };
+    let mut accounts = vec![&event.sender];
+    if event.author.id != event.sender.id {
+        accounts.push(&event.author);
+    }
+    for account in accounts {
+        let found = server.github.permission(place, &account.login, account.id).await?;
+        if found < needed {
+            return Ok(Some((account, found)));
+        }
+    }
+    Ok(None)
+}
+
+/// Owes the refusal, once for an account and a thread.
+async fn refusal(
+    server: &Server,
+    event: &TextEvent,
+    account: &Account,
+    found: Permission,
+) -> Result<Vec<Effect>, StoreError> {
+    let key = format!("refused:{}:{}:{}", event.source.repository_id, event.thread.number, account.id);
+    if server.store.effect_known(&key).await? {
+        return Ok(vec![]);
+    }
+    let needed = Permission::from(server.config.authorize.minimum_permission);
+    let text = comment::refusal_comment(&key, &account.login, found.as_str(), needed.as_str());
+    Ok(vec![comment_effect(event, key, text)])
+}
+
+fn accept(
+    server: &Server,
+    event: &TextEvent,
+    fence: &Fence,
+    guid: &str,
+) -> Result<(BriefRow, String), Vec<Diagnostic>> {
+    let brief = brief::parse(&fence.text, fence.origin())?;
+    let lane = decide(&brief, &event.repository, &server.config.lanes)
+        .map_err(|error| vec![Diagnostic::about_fence(fence, &error)])?;
+    let digest = text_digest(&fence.text);
+    let index = u32::try_from(fence.index).unwrap_or(u32::MAX);
+    let row = BriefRow {
+        id: BriefId::new(event.source, index, &digest),
+        source: event.source,
+        repository: event.repository.to_string(),
+        installation_id: event.installation_id,
+        source_url: event.url.clone(),
+        block_index: index,
+        text_digest: digest.to_string(),
+        text: fence.text.clone(),
+        thread_number: event.thread.number,
+        thread_title: event.thread.title.clone(),
+        requested_by: event.sender.login.clone(),
+        requested_by_id: event.sender.id,
+        delivery_guid: guid.to_owned(),
+    };
+    Ok((row, lane.name.clone()))
+}
+
+/// Owes what the thread is told: that briefs were seen, what is wrong with others, or that what was
+/// wrong is mended.
+fn owe(
+    intake: &mut Intake,
+    event: &TextEvent,
+    extraction: &Extraction,
+    mut problems: Vec<Diagnostic>,
+    told_before: Option<&str>,
+) {
+    if !intake.accepted.is_empty() {
+        let payload = EffectPayload::Reaction { source: event.source, content: "eyes".to_owned() };
+        intake.effects.push(effect(event, format!("seen:{}", event.source.key()), payload));
+    }
+    problems.extend(extraction.misplaced.iter().map(|misplaced| misplaced.diagnostic(&event.text)));
+    let key = problems_key(event);
+    if !problems.is_empty() {
+        let text = comment::problems_comment(&key, &brief::render_markdown(&problems), intake.accepted.len());
+        intake.effects.push(comment_effect(event, key, text));
+    } else if told_before.is_some() {
+        let text = comment::fixed_comment(&key);
+        intake.effects.push(comment_effect(event, key, text));
+    }
+}
+
+fn problems_key(event: &TextEvent) -> String {
+    format!("problems:{}", event.source.key())
+}
+
+fn comment_effect(event: &TextEvent, key: String, body: String) -> Effect {
+    let marker = comment::marker_of(&body).to_owned();
+    effect(event, key, EffectPayload::Comment { marker, body })
+}
+
+fn effect(event: &TextEvent, key: String, payload: EffectPayload) -> Effect {
+    Effect {
+        id: 0,
+        key,
+        installation_id: event.installation_id,
+        repository_id: event.source.repository_id,
+        repository: event.repository.to_string(),
+        thread_number: event.thread.number,
+        payload,
+        version: 0,
+        remote_id: None,
+        attempts: 0,
+    }
+}

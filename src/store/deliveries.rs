@@ -1,0 +1,161 @@
+//! Deliveries: what GitHub sent, stored before it is answered.
+
+use sqlx::Row;
+
+use super::models::{BriefRow, Effect, PendingDelivery};
+use super::sqlite::{Store, StoreError, now_ms, signed};
+use super::{effects, tasks};
+use crate::brief::source::Source;
+
+/// Whether a delivery is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It is in the store now.
+    New,
+    /// Its GUID was in the store before.
+    Known,
+}
+
+/// What looking at a delivery led to; it is written in one transaction.
+#[derive(Debug, Default)]
+pub struct Intake {
+    /// Tells which text it was and when that text was written, in milliseconds since 1970.
+    pub seen: Option<(Source, i64)>,
+    /// Holds the briefs to queue, each with its lane.
+    pub accepted: Vec<(BriefRow, String)>,
+    /// Holds what is owed to GitHub.
+    pub effects: Vec<Effect>,
+    /// Tells why nothing came of it.
+    pub ignored: Option<String>,
+}
+
+impl Store {
+    /// Stores a delivery durably, once per GUID.
+    pub async fn insert_delivery(&self, guid: &str, event: &str, body: &[u8]) -> Result<Stored, StoreError> {
+        let done = sqlx::query(
+            "INSERT INTO deliveries (guid, event, body, received_at) VALUES (?, ?, ?, ?) ON CONFLICT (guid) DO NOTHING",
+        )
+        .bind(guid)
+        .bind(event)
+        .bind(body)
+        .bind(now_ms())
+        .execute(&self.writer)
+        .await?;
+        Ok(if done.rows_affected() == 1 { Stored::New } else { Stored::Known })
+    }
+
+    /// Returns the oldest delivery that waits and may be tried by now.
+    pub async fn next_delivery(&self) -> Result<Option<PendingDelivery>, StoreError> {
+        let row = sqlx::query(
+            "SELECT id, guid, event, body, attempts FROM deliveries
+             WHERE state = 'pending' AND not_before <= ? ORDER BY id LIMIT 1",
+        )
+        .bind(now_ms())
+        .fetch_optional(&self.reader)
+        .await?;
+        Ok(row.map(|row| PendingDelivery {
+            id: row.get("id"),
+            guid: row.get("guid"),
+            event: row.get("event"),
+            body: row.get("body"),
+            attempts: row.get("attempts"),
+        }))
+    }
+
+    /// Returns the time at which the next postponed delivery may be tried, in milliseconds since 1970.
+    pub async fn next_delivery_at(&self) -> Result<Option<i64>, StoreError> {
+        let row = sqlx::query("SELECT MIN(not_before) AS at FROM deliveries WHERE state = 'pending'")
+            .fetch_one(&self.reader)
+            .await?;
+        Ok(row.get("at"))
+    }
+
+    /// Puts a delivery off.
+    pub async fn postpone_delivery(&self, id: i64, until_ms: i64, reason: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE deliveries SET attempts = attempts + 1, not_before = ?, reason = ? WHERE id = ?")
+            .bind(until_ms)
+            .bind(reason)
+            .bind(id)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    /// Gives a delivery up; its body stays in the store.
+    pub async fn fail_delivery(&self, id: i64, reason: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE deliveries SET state = 'failed', reason = ? WHERE id = ?")
+            .bind(reason)
+            .bind(id)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    /// Returns a delivery's state and reason.
+    pub async fn delivery_state(&self, guid: &str) -> Result<Option<(String, Option<String>)>, StoreError> {
+        let row = sqlx::query("SELECT state, reason FROM deliveries WHERE guid = ?")
+            .bind(guid)
+            .fetch_optional(&self.reader)
+            .await?;
+        Ok(row.map(|row| (row.get("state"), row.get("reason"))))
+    }
+
+    /// Returns when the newest known version of a text was written, in milliseconds since 1970.
+    pub async fn source_updated_at(&self, source: Source) -> Result<Option<i64>, StoreError> {
+        let row = sqlx::query(
+            "SELECT updated_at FROM sources WHERE repository_id = ? AND kind = ? AND source_id = ?",
+        )
+        .bind(signed(source.repository_id))
+        .bind(source.kind.as_str())
+        .bind(signed(source.id))
+        .fetch_optional(&self.reader)
+        .await?;
+        Ok(row.map(|row| row.get("updated_at")))
+    }
+
+    /// Returns the digests of all briefs that a text has had.
+    pub async fn known_digests(&self, source: Source) -> Result<Vec<String>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT text_digest FROM briefs WHERE repository_id = ? AND source_kind = ? AND source_id = ?",
+        )
+        .bind(signed(source.repository_id))
+        .bind(source.kind.as_str())
+        .bind(signed(source.id))
+        .fetch_all(&self.reader)
+        .await?;
+        Ok(rows.into_iter().map(|row| row.get("text_digest")).collect())
+    }
+
+    /// Writes what looking at a delivery led to, all or nothing; returns how many tasks are new.
+    pub async fn finish_delivery(&self, id: i64, intake: &Intake) -> Result<u64, StoreError> {
+        let mut tx = self.begin().await?;
+        if let Some((source, updated_at)) = intake.seen {
+            sqlx::query(
+                "INSERT INTO sources (repository_id, kind, source_id, updated_at) VALUES (?, ?, ?, ?)
+                 ON CONFLICT DO UPDATE SET updated_at = MAX(updated_at, excluded.updated_at)",
+            )
+            .bind(signed(source.repository_id))
+            .bind(source.kind.as_str())
+            .bind(signed(source.id))
+            .bind(updated_at)
+            .execute(&mut *tx)
+            .await?;
+        }
+        let mut queued = 0;
+        for (brief, lane) in &intake.accepted {
+            queued += tasks::insert(&mut tx, brief, lane).await?;
+        }
+        for effect in &intake.effects {
+            effects::owe(&mut tx, effect).await?;
+        }
+        let state = if intake.ignored.is_some() { "ignored" } else { "processed" };
+        sqlx::query("UPDATE deliveries SET state = ?, reason = ? WHERE id = ?")
+            .bind(state)
+            .bind(intake.ignored.as_deref())
+            .bind(id)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(queued)
+    }
+}

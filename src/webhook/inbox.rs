@@ -1,0 +1,123 @@
+//! `POST /webhooks/github`: check, store, answer; everything else comes later.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use secrecy::SecretString;
+use tokio::sync::{Notify, Semaphore};
+
+use super::signature;
+use crate::store::{Store, Stored};
+
+/// Bounds how many bodies are in memory at a time: strangers can open connections, too.
+const BODIES_AT_A_TIME: usize = 32;
+
+/// The longest GUID and event name that are taken; GitHub's have 36 and fewer than 50 characters.
+const LONGEST_NAME: usize = 100;
+
+/// What receives deliveries.
+#[derive(Debug)]
+pub struct Inbox {
+    store: Store,
+    secret: SecretString,
+    body_limit: usize,
+    body_time: Duration,
+    bodies: Semaphore,
+    arrived: Arc<Notify>,
+}
+
+impl Inbox {
+    /// Makes an inbox that wakes `arrived` whenever a delivery is new in the store.
+    pub fn new(
+        store: Store,
+        secret: SecretString,
+        body_limit: usize,
+        body_time: Duration,
+        arrived: Arc<Notify>,
+    ) -> Self {
+        Self { store, secret, body_limit, body_time, bodies: Semaphore::new(BODIES_AT_A_TIME), arrived }
+    }
+}
+
+/// Answers a delivery: 202 once it is on the disk, and only then.
+pub async fn receive(State(inbox): State<Arc<Inbox>>, headers: HeaderMap, body: Body) -> Response {
+    match take(&inbox, &headers, body).await {
+        Ok(text) => (StatusCode::ACCEPTED, text).into_response(),
+        Err((status, text)) => {
+            tracing::warn!(%status, reason = text, "a delivery was not taken");
+            // The rest of a refused body is not read, so the connection cannot serve another request.
+            (status, [(header::CONNECTION, "close")], text).into_response()
+        }
+    }
+}
+
+async fn take(
+    inbox: &Inbox,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<&'static str, (StatusCode, &'static str)> {
+    let signature = headers.get("x-hub-signature-256").map(|value| value.as_bytes());
+    if signature.is_none() {
+        return Err((StatusCode::UNAUTHORIZED, "the header X-Hub-Signature-256 is missing\n"));
+    }
+    let body = read(inbox, headers, body).await?;
+    if !signature::is_valid(&inbox.secret, &body, signature) {
+        return Err((StatusCode::UNAUTHORIZED, "the signature does not fit the body\n"));
+    }
+    let event = name(headers, "x-github-event").ok_or((StatusCode::BAD_REQUEST, "X-GitHub-Event is missing\n"))?;
+    let guid =
+        name(headers, "x-github-delivery").ok_or((StatusCode::BAD_REQUEST, "X-GitHub-Delivery is missing\n"))?;
+    match inbox.store.insert_delivery(guid, event, &body).await {
+        Ok(Stored::New) => {
+            tracing::debug!(guid, event, bytes = body.len(), "delivery stored");
+            inbox.arrived.notify_one();
+            Ok("stored\n")
+        }
+        Ok(Stored::Known) => Ok("known already\n"),
+        Err(error) => {
+            tracing::error!(guid, %error, "a delivery could not be stored");
+            Err((StatusCode::SERVICE_UNAVAILABLE, "the store does not take it now; deliver it again\n"))
+        }
+    }
+}
+
+async fn read(
+    inbox: &Inbox,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<axum::body::Bytes, (StatusCode, &'static str)> {
+    const TOO_LARGE: (StatusCode, &str) = (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n");
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > inbox.body_limit) {
+        return Err(TOO_LARGE);
+    }
+    let Ok(_permit) = inbox.bodies.try_acquire() else {
+        return Err((StatusCode::SERVICE_UNAVAILABLE, "too many deliveries at a time; deliver it again\n"));
+    };
+    match tokio::time::timeout(inbox.body_time, to_bytes(body, inbox.body_limit)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if is_too_large(&error) => Err(TOO_LARGE),
+        Ok(Err(_)) => Err((StatusCode::BAD_REQUEST, "the body broke off\n")),
+        Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n")),
+    }
+}
+
+fn is_too_large(error: &axum::Error) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if error.is::<http_body_util::LengthLimitError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+fn name<'a>(headers: &'a HeaderMap, header: &str) -> Option<&'a str> {
+    let value = headers.get(header)?.to_str().ok()?;
+    (!value.is_empty() && value.len() <= LONGEST_NAME).then_some(value)
+}
