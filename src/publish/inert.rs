@@ -24,6 +24,7 @@ const BREAK_ENTITY: &str = "&#8203;";
 /// issues, closing keywords and addresses of every kind are shown, but are no links.
 pub fn inert_inline(text: &str) -> String {
     let chars: Vec<char> = one_line(&visible(text)).chars().collect();
+    let digits = chars.iter().take_while(|c| c.is_ascii_digit()).count();
     let mut out = String::with_capacity(chars.len() + 16);
     for (at, &c) in chars.iter().enumerate() {
         match c {
@@ -37,12 +38,38 @@ pub fn inert_inline(text: &str) -> String {
             // for parsers that look for formulas before they look for tags.
             '$' => out.push_str("<span>\\$</span>"),
             '#' | '-' | '+' | '=' | '/' if at == 0 => out.extend(['\\', c]),
-            '.' | ')' if at > 0 && chars[..at].iter().all(char::is_ascii_digit) => out.extend(['\\', c]),
+            '.' | ')' if at > 0 && at == digits && chars.get(at + 1).is_none_or(|c| c.is_whitespace()) => {
+                out.extend(['\\', c]);
+            }
             _ => out.push(c),
         }
         if acts(&chars, at) || links(&chars, at) {
             out.push_str(BREAK_ENTITY);
         }
+    }
+    out
+}
+
+/// Returns a sentence of ours by [`inert_inline`], with what it quotes in backticks as code spans. The
+/// quoted words may be a stranger's: pieces cut in another way than meant are inert all the same.
+pub fn inert_sentence(text: &str) -> String {
+    let line = one_line(&visible(text));
+    let pieces: Vec<&str> = line.split('`').collect();
+    // Spans without words between them would run together.
+    let inner = pieces.get(1..pieces.len() - 1).unwrap_or_default();
+    if pieces.len().is_multiple_of(2) || inner.iter().any(|piece| piece.trim().is_empty()) {
+        return inert_inline(&line);
+    }
+    let mut out = String::with_capacity(line.len() + 16);
+    for (number, piece) in pieces.iter().enumerate() {
+        if number % 2 == 1 {
+            out.push_str(&code_span(piece));
+            continue;
+        }
+        let (head, tail) = (piece.starts_with(' '), piece.len() > 1 && piece.ends_with(' '));
+        out.extend(head.then_some(' '));
+        out.push_str(&inert_inline(piece));
+        out.extend(tail.then_some(' '));
     }
     out
 }
@@ -316,4 +343,4 @@ fn longest_run(text: &str, mark: char) -> usize {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

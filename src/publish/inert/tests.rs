@@ -6,7 +6,7 @@ use rstest::rstest;
 use super::*;
 
 /// Returns text built of what breaks naive escaping, between ordinary characters.
-pub(crate) fn hostile() -> impl Strategy<Value = String> {
+pub(in crate::publish) fn hostile() -> impl Strategy<Value = String> {
     let pieces = vec![
         "`",
         "```",
@@ -81,7 +81,7 @@ pub(crate) fn hostile() -> impl Strategy<Value = String> {
 }
 
 /// Parses as GitHub does, as far as the parser knows how.
-pub(crate) fn events(markdown: &str) -> Vec<Event<'_>> {
+pub(in crate::publish) fn events(markdown: &str) -> Vec<Event<'_>> {
     let github = Options::ENABLE_TABLES
         | Options::ENABLE_FOOTNOTES
         | Options::ENABLE_STRIKETHROUGH
@@ -106,12 +106,16 @@ fn rendered(markdown: &str) -> (String, Vec<String>) {
 }
 
 /// Asserts that GitHub finds nothing to act on in rendered text.
-pub(crate) fn assert_inert(text: &str) {
+pub(in crate::publish) fn assert_inert(text: &str) {
     let acting = Regex::new(
         r"(?i)@[a-z0-9_-]|#[0-9]|\bgh-[0-9]|://|www\.|[\x00-\x08\x0b-\x1f\x7f]|[\u{202a}-\u{202e}\u{2066}-\u{2069}\u{e0000}-\u{e007f}]",
     )
     .unwrap();
-    assert!(acting.find(text).is_none(), "{:?} acts in {text:?}", acting.find(text));
+    if let Some(found) = acting.find(text) {
+        let around: String =
+            text[..found.end()].chars().rev().take(80).collect::<Vec<_>>().into_iter().rev().collect();
+        panic!("{:?} acts at the end of {around:?}", found.as_str());
+    }
 }
 
 proptest! {
@@ -121,6 +125,30 @@ proptest! {
         prop_assert!(odd.is_empty(), "{odd:?}");
         assert_inert(&shown);
         prop_assert_eq!(shown.replace(BREAK, ""), one_line(&visible(&text)));
+    }
+
+    #[test]
+    fn sentence_acts_on_nothing(text in hostile()) {
+        let mut shown = String::new();
+        let mut outside = String::new();
+        for event in events(&format!("x {}", inert_sentence(&text))) {
+            match event {
+                Event::Text(t) => {
+                    shown.push_str(&t);
+                    outside.push_str(&t);
+                }
+                Event::Code(t) => {
+                    shown.push_str(&t);
+                    outside.push('\n');
+                }
+                Event::Start(Tag::Paragraph) | Event::End(TagEnd::Paragraph) => {}
+                Event::InlineHtml(h) if matches!(&*h, "<span>" | "</span>") => {}
+                other => prop_assert!(false, "{other:?}"),
+            }
+        }
+        assert_inert(&outside);
+        let plain = |t: &str| t.replace([BREAK, '`', ' '], "");
+        prop_assert_eq!(plain(&shown), plain(&format!("x{}", one_line(&visible(&text)))));
     }
 
     #[test]
@@ -218,6 +246,7 @@ proptest! {
 #[case("\u{202e}abc\u{e0041}", r"\\u{202e}abc\\u{e0041}")]
 #[case("\u{1b}[1;31mred\u{1b}[0m \u{1b}]8;;http://x\u{7}link\u{1b}]8;;\u{7}", "red link")]
 #[case("1. /approve", "1\\. /approve")]
+#[case("0.1.0", "0.1.0")]
 #[case("/approve", "\\/approve")]
 #[case("- # x", "\\- # x")]
 #[case("costs $1", r"costs <span>\$</span>1")]
@@ -245,6 +274,15 @@ fn block_outgrows_the_fences_within_and_keeps_commands_off_the_line_start() {
     assert_eq!(inert_block("/lgtm\n//x\n", ""), "```\n /lgtm\n//x\n```");
     let flood = "`".repeat(1000);
     assert_eq!(inert_block(&flood, ""), format!("~~~\n{flood}\n~~~"));
+}
+
+#[rstest]
+#[case("The field `exec|utor` of @x is unknown.", "The field `exec|utor` of @&#8203;x is unknown.")]
+#[case("`a` and `b`", "`a` and `b`")]
+#[case("odd ` one", "odd \\` one")]
+#[case("`a``b`", "\\`a\\`\\`b\\`")]
+fn sentence_examples(#[case] text: &str, #[case] markdown: &str) {
+    assert_eq!(inert_sentence(text), markdown);
 }
 
 #[test]
