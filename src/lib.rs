@@ -3,4 +3,7 @@
 pub mod brief;
 pub mod config;
 pub mod error;
+pub mod judge;
+pub mod publish;
 pub mod run;
+pub mod store;
