@@ -1,7 +1,34 @@
-//! The way of a brief, from a signed delivery to one pull request and one result comment.
+//! The way of a brief, from a signed delivery to one pull request and one result comment:
+//! [`webhook`] stores the delivery, [`server::intake`] finds the [`brief`]s in it and
+//! [`authorize`]s them, the [`queue`] keeps their tasks, a [`lane`] makes the [`run`], [`judge`]
+//! holds what changed against what was declared, and [`publish`] brings it to GitHub.
+
+pub mod webhook;
 
 pub mod brief;
-pub mod config;
-pub mod error;
-pub mod publish;
+
+pub mod authorize;
+
+pub mod queue;
+
+pub mod lane;
+
 pub mod run;
+
+pub mod judge;
+
+pub mod publish;
+
+pub mod github;
+
+pub mod store;
+
+pub mod server;
+
+pub mod http;
+
+pub mod cli;
+
+pub mod config;
+
+pub mod error;

@@ -1,0 +1,3 @@
+//! Decides, as pure rules and before anything is published, what a run's work comes to.
+
+pub mod output_contract;

@@ -1,0 +1,93 @@
+//! Builds the commit of a run in-process: the base tree and the changed files, nothing else.
+
+use std::collections::BTreeSet;
+
+use git2::{Repository, Time};
+
+use crate::publish::diff;
+use crate::publish::tree::changed_tree;
+use crate::run::changeset::{Change, CommitId};
+use crate::store::blobs::{BlobError, Blobs};
+
+/// Who a commit is by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// Holds the name, such as `codex-brief[bot]`.
+    pub name: String,
+    /// Holds the address, such as `1+codex-brief[bot]@users.noreply.github.com`.
+    pub email: String,
+}
+
+/// Everything that makes a commit; the same values make the same commit, by name.
+#[derive(Debug, Clone)]
+pub struct CommitRequest<'a> {
+    /// Names the only parent.
+    pub base: CommitId,
+    /// Holds the changed paths.
+    pub changes: &'a [Change],
+    /// Holds the declared paths, which the commit must change, and no others.
+    pub declared: &'a [String],
+    /// Holds the whole message, see [`crate::publish::message::commit_message`].
+    pub message: &'a str,
+    /// Names author and committer.
+    pub author: &'a Signature,
+    /// Holds the time in seconds since 1970; the commit says it in UTC.
+    pub time: i64,
+}
+
+/// Why a commit could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The mirror failed.
+    #[error("the mirror fails: {0}")]
+    Git(#[from] git2::Error),
+    /// The content could not be read.
+    #[error("the content of a change cannot be read: {0}")]
+    Blobs(#[from] BlobError),
+    /// The changes do not fit the base commit, or the result is not what was declared.
+    #[error("the commit is not built: {0}")]
+    Refused(String),
+}
+
+/// Builds the commit and returns its name; no branch points at it yet. Safe to repeat.
+///
+/// # Errors
+/// Fails when the mirror or the blobs fail, and when the commit would change other paths than the
+/// declared ones, whatever was judged before.
+pub fn build_commit(
+    repository: &Repository,
+    blobs: &Blobs,
+    request: &CommitRequest<'_>,
+) -> Result<CommitId, CommitError> {
+    let parent = repository.find_commit(request.base.oid())?;
+    let base = parent.tree()?;
+    let tree = repository.find_tree(changed_tree(repository, &base, request.changes, blobs)?)?;
+    let changed = diff::changed_paths(repository, &base, &tree)?;
+    let declared: BTreeSet<Vec<u8>> = request.declared.iter().map(|path| path.as_bytes().to_vec()).collect();
+    if let Some(path) = changed.symmetric_difference(&declared).next() {
+        let path = crate::run::names::printable(path);
+        return Err(CommitError::Refused(format!("{path:?} is not both declared and changed")));
+    }
+    if changed.is_empty() {
+        return Err(CommitError::Refused("nothing changes".into()));
+    }
+    let time = Time::new(request.time, 0);
+    let author = git2::Signature::new(&request.author.name, &request.author.email, &time)?;
+    let id = repository.commit(None, &author, &author, request.message, &tree, &[&parent])?;
+    Ok(id.into())
+}
+
+/// Builds the tree of all collected changes, declared or not, to be shown and kept; no commit.
+///
+/// # Errors
+/// Fails when the mirror or the blobs fail, or the changes do not fit the base commit.
+pub(super) fn build_tree<'r>(
+    repository: &'r Repository,
+    blobs: &Blobs,
+    base: CommitId,
+    changes: &[Change],
+) -> Result<(git2::Tree<'r>, git2::Tree<'r>), CommitError> {
+    let base = repository.find_commit(base.oid())?.tree()?;
+    let tree = repository.find_tree(changed_tree(repository, &base, changes, blobs)?)?;
+    Ok((base, tree))
+}
