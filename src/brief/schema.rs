@@ -1,0 +1,226 @@
+//! The JSON Schema of a brief, so that editors complete fields and mark mistakes.
+//!
+//! A schema cannot say all that [`super::parse`] checks; it is never stricter than the parser, and
+//! where it is looser, `codex-brief check` tells the rest.
+
+use serde_json::{Value, json};
+
+use super::validate::{MAX_BRANCH_BYTES, MAX_ISSUE_NUMBER, MAX_PATH_BYTES, MAX_WORKDIR_BYTES};
+use super::{MAX_FILES, MAX_LINE_CHARS, MAX_STEPS, MAX_TITLE_CHARS};
+
+/// The dialect of JSON Schema that the document is written in.
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// Returns the JSON Schema (draft 2020-12) of a brief; `docs/brief.schema.json` is this, rendered by
+/// [`json_text`].
+pub fn json_schema() -> Value {
+    json!({
+        "$schema": DIALECT,
+        "title": "codex-brief",
+        "description": "A codex-brief block: what to run, where, and which pull request shall come of it.",
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["executor", "repo", "branch", "workdir", "steps", "outputs"],
+        "properties": {
+            "executor": executor(),
+            "repo": repo(),
+            "branch": branch(),
+            "workdir": workdir(),
+            "steps": {
+                "description": "The steps, in the order in which they run; the first that fails ends the run.",
+                "type": "array",
+                "minItems": 1,
+                "maxItems": MAX_STEPS,
+                "items": step(),
+            },
+            "outputs": {
+                "description": "What shall come of the run: one pull request.",
+                "type": "array",
+                "minItems": 1,
+                "maxItems": 1,
+                "items": pull_request(),
+            },
+            "context_header": {
+                "description": "Context for people and models; kept and shown, never interpreted.",
+                "type": "string",
+                "minLength": 1,
+            },
+            "notes": {
+                "description": "Remarks for people; kept and shown, never interpreted.",
+                "type": "string",
+                "minLength": 1,
+            },
+        },
+        "examples": [example()],
+    })
+}
+
+/// Returns the schema as the text of a file: indented by two spaces, with a line feed at the end.
+pub fn json_text() -> String {
+    format!("{:#}\n", json_schema())
+}
+
+fn executor() -> Value {
+    json!({
+        "description": "The lane that does the work.",
+        "type": "string",
+        "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        "examples": ["devbox-codex"],
+    })
+}
+
+fn repo() -> Value {
+    json!({
+        "description": "The repository that is worked on, as owner/name.",
+        "type": "string",
+        "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,38}/[A-Za-z0-9._-]{1,100}$",
+        "examples": ["octo/example"],
+    })
+}
+
+fn branch() -> Value {
+    json!({
+        "description": "The branch that is the base of the work and of the pull request, without refs/heads/.",
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_BRANCH_BYTES,
+        "pattern": r"^[^\s~^:?*\[\\/-][^\s~^:?*\[\\]*$",
+        "examples": ["main"],
+    })
+}
+
+fn workdir() -> Value {
+    json!({
+        "description": "The folder in which the steps find the checkout: absolute, or below ~/.",
+        "type": "string",
+        "maxLength": MAX_WORKDIR_BYTES,
+        "pattern": r"^(/|~/)[^\\]+$",
+        "examples": ["~/work/example"],
+    })
+}
+
+fn step() -> Value {
+    json!({
+        "description": "One step.",
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["name", "shell"],
+        "properties": {
+            "name": {
+                "description": "What the step does, in one line; shown in logs and comments.",
+                "type": "string",
+                "minLength": 1,
+                "maxLength": MAX_LINE_CHARS,
+                "pattern": r"^[^\n]+$",
+            },
+            "shell": {
+                "description": "The bash script of the step.",
+                "type": "string",
+                "minLength": 1,
+                "pattern": r"\S",
+            },
+        },
+    })
+}
+
+fn pull_request() -> Value {
+    json!({
+        "description": "A pull request with one commit that holds exactly the declared files.",
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["type", "title", "commit_message", "files"],
+        "properties": {
+            "type": { "description": "The type of output; pr is the only one.", "const": "pr" },
+            "title": {
+                "description": "The pull request's title, in one line.",
+                "type": "string",
+                "minLength": 1,
+                "maxLength": MAX_TITLE_CHARS,
+                "pattern": r"^[^\n]+$",
+            },
+            "commit_message": {
+                "description": "The commit's message, without the trailers that the publisher adds.",
+                "type": "string",
+                "minLength": 1,
+                "pattern": format!(r"^[^\n]{{1,{MAX_TITLE_CHARS}}}(\n|$)"),
+            },
+            "files": {
+                "description": "The files that the run must change, and no others: paths from the repository's root. Patterns are not served.",
+                "type": "array",
+                "minItems": 1,
+                "maxItems": MAX_FILES,
+                "uniqueItems": true,
+                "items": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": MAX_PATH_BYTES,
+                    "pattern": r"^[^/\\*?\n][^\\*?\n]*$",
+                },
+            },
+            "link_issue": {
+                "description": "The number of an issue of the same repository that the pull request refers to.",
+                "type": "integer",
+                "minimum": 1,
+                "maximum": MAX_ISSUE_NUMBER,
+            },
+        },
+    })
+}
+
+fn example() -> Value {
+    json!({
+        "executor": "devbox-codex",
+        "repo": "octo/example",
+        "branch": "main",
+        "workdir": "~/work/example",
+        "steps": [{ "name": "write the report", "shell": "set -e\nmake report\n" }],
+        "outputs": [{
+            "type": "pr",
+            "title": "Reports: add the status",
+            "commit_message": "reports: add the status",
+            "files": ["reports/status.md"],
+            "link_issue": 774,
+        }],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::fields::Field;
+    use super::super::read::{BRIEF_FIELDS, PR_FIELDS, STEP_FIELDS};
+    use super::*;
+
+    #[test]
+    fn the_committed_schema_is_this_one() {
+        let committed = include_str!("../../docs/brief.schema.json");
+        assert!(
+            committed == json_text(),
+            "docs/brief.schema.json is out of step; run: cargo run -- schema > docs/brief.schema.json"
+        );
+    }
+
+    #[test]
+    fn the_schema_has_the_fields_of_the_parser() {
+        let schema = json_schema();
+        let step = &schema["properties"]["steps"]["items"];
+        let output = &schema["properties"]["outputs"]["items"];
+        for (object, fields) in [(&schema, BRIEF_FIELDS), (step, STEP_FIELDS), (output, PR_FIELDS)] {
+            let names: BTreeSet<&str> = object["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+            assert_eq!(names, fields.iter().map(|field| field.name).collect());
+            let required: BTreeSet<&str> =
+                object["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+            let wanted = |field: &&Field| field.required;
+            assert_eq!(required, fields.iter().filter(wanted).map(|field| field.name).collect());
+            assert_eq!(object["additionalProperties"], false);
+        }
+    }
+
+    #[test]
+    fn the_example_is_a_good_brief() {
+        // Every JSON document is YAML.
+        let text = serde_json::to_string_pretty(&example()).unwrap();
+        super::super::parse_document(&text).unwrap();
+    }
+}

@@ -1,0 +1,258 @@
+//! `codex-brief check`: reads the briefs of files and tells what is wrong with them; runs nothing.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::brief::{self, Brief, Diagnostic, Digest, MAX_TEXT_BYTES, Output};
+
+/// Every brief is fine.
+const FINE: u8 = 0;
+/// A brief is not fine.
+const NOT_FINE: u8 = 1;
+/// There is no brief, or a file cannot be read.
+const NOTHING: u8 = 2;
+
+/// Reads the briefs of files and tells everything that is wrong with them. Runs nothing.
+///
+/// A file is read as Markdown, as GitHub reads a comment: only closed `codex-brief` fences outside of
+/// quotes, lists and other blocks count. A file that ends in .yaml or .yml is read as one bare brief;
+/// so is standard input, or a file without a Markdown ending, that has no such fence but a line that
+/// begins with `executor:`.
+///
+/// Exit code: 0 when every brief is fine, 1 when one is not, 2 when there is none or a file cannot be
+/// read. Fences that look like briefs but do not count are warnings and change no exit code.
+///
+/// Examples:
+///   codex-brief check issue.md
+///   codex-brief check --json briefs/*.yaml
+///   gh issue view 774 --json body --jq .body | codex-brief check -
+#[derive(Debug, Clone, Args)]
+#[command(verbatim_doc_comment)]
+pub struct CheckArgs {
+    /// Files to read; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Print one JSON document instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Checks the files and prints the result on standard output. Returns the exit code.
+pub fn run(args: &CheckArgs) -> u8 {
+    run_with(args, &mut io::stdin().lock(), &mut io::stdout().lock())
+}
+
+/// Checks the files with the given standard input and output. Returns the exit code.
+pub fn run_with(args: &CheckArgs, input: &mut impl Read, out: &mut impl Write) -> u8 {
+    let files: Vec<CheckedFile> = args.files.iter().map(|path| check_path(path, input)).collect();
+    let result = Checked { exit_code: exit_code(&files), files };
+    let written = if args.json { write_json(&result, out) } else { write_text(&result, out) };
+    match written.and_then(|()| out.flush()) {
+        Ok(()) => result.exit_code,
+        Err(error) => {
+            eprintln!("error: the result could not be written: {error}");
+            NOTHING
+        }
+    }
+}
+
+/// The whole result; its JSON is the output of `--json`.
+#[derive(Debug, Serialize)]
+struct Checked {
+    exit_code: u8,
+    files: Vec<CheckedFile>,
+}
+
+#[derive(Debug, Serialize)]
+struct CheckedFile {
+    file: String,
+    /// Tells why the file could not be read.
+    error: Option<String>,
+    briefs: Vec<CheckedBrief>,
+    /// Fences that do not count, and what is wrong with the file as a whole.
+    diagnostics: Vec<Diagnostic>,
+    /// Tells that the text looks like a brief without a fence.
+    #[serde(skip)]
+    looks_bare: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct CheckedBrief {
+    index: usize,
+    line: usize,
+    text_digest: Digest,
+    ok: bool,
+    brief: Option<Brief>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+fn check_path(path: &Path, input: &mut impl Read) -> CheckedFile {
+    let stdin = path.as_os_str() == "-";
+    let file = if stdin { "<stdin>".to_owned() } else { visible_name(path) };
+    let text = if stdin { read_text(input) } else { File::open(path).and_then(|mut file| read_text(&mut file)) };
+    match text {
+        Ok(text) => check_text(file, kind_of(path), &text),
+        Err(error) => CheckedFile {
+            file,
+            error: Some(error.to_string()),
+            briefs: Vec::new(),
+            diagnostics: Vec::new(),
+            looks_bare: false,
+        },
+    }
+}
+
+/// Reads at most one byte more than is looked through, so that a device or a huge file ends.
+fn read_text(input: &mut impl Read) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    input.take(MAX_TEXT_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_TEXT_BYTES {
+        let reason = format!("it has more than {MAX_TEXT_BYTES} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
+}
+
+/// Names a file so that its name cannot act on a terminal.
+fn visible_name(path: &Path) -> String {
+    let name = path.display().to_string();
+    name.chars().flat_map(|c| if c.is_control() { c.escape_unicode().collect() } else { vec![c] }).collect()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Yaml,
+    Markdown,
+    /// Decided by the text.
+    Open,
+}
+
+fn kind_of(path: &Path) -> Kind {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    match ending.as_deref() {
+        Some("yaml" | "yml") => Kind::Yaml,
+        Some("md" | "markdown" | "mdown" | "mkd") => Kind::Markdown,
+        _ => Kind::Open,
+    }
+}
+
+fn check_text(file: String, kind: Kind, text: &str) -> CheckedFile {
+    let looks_bare = text.lines().any(|line| line.starts_with("executor:"));
+    if kind == Kind::Yaml {
+        return check_document(file, text);
+    }
+    let found = brief::extract(text);
+    let nothing = found.fences.is_empty() && found.misplaced.is_empty() && found.refused.is_none();
+    if nothing && looks_bare && kind == Kind::Open {
+        return check_document(file, text);
+    }
+    let briefs = found
+        .fences
+        .iter()
+        .map(|fence| {
+            let result = brief::parse(&fence.text, &fence.origin());
+            checked(fence.index, fence.fence_line, &fence.text, result)
+        })
+        .collect();
+    let misplaced = found.misplaced.into_iter().map(|misplaced| misplaced.diagnostic);
+    let diagnostics = found.refused.into_iter().chain(misplaced).collect();
+    CheckedFile { file, error: None, briefs, diagnostics, looks_bare }
+}
+
+fn check_document(file: String, text: &str) -> CheckedFile {
+    let text = brief::extract::normalize(text);
+    let briefs = vec![checked(0, 1, &text, brief::parse_document(&text))];
+    CheckedFile { file, error: None, briefs, diagnostics: Vec::new(), looks_bare: false }
+}
+
+fn checked(index: usize, line: usize, text: &str, result: Result<Brief, Vec<Diagnostic>>) -> CheckedBrief {
+    let text_digest = brief::text_digest(text);
+    match result {
+        Ok(brief) => CheckedBrief { index, line, text_digest, ok: true, brief: Some(brief), diagnostics: Vec::new() },
+        Err(diagnostics) => CheckedBrief { index, line, text_digest, ok: false, brief: None, diagnostics },
+    }
+}
+
+fn exit_code(files: &[CheckedFile]) -> u8 {
+    let refused = |file: &CheckedFile| {
+        file.diagnostics.iter().any(|diagnostic| diagnostic.severity == brief::Severity::Error)
+    };
+    if files.iter().any(|file| file.error.is_some()) {
+        NOTHING
+    } else if files.iter().any(|file| refused(file) || file.briefs.iter().any(|brief| !brief.ok)) {
+        NOT_FINE
+    } else if files.iter().all(|file| file.briefs.is_empty()) {
+        NOTHING
+    } else {
+        FINE
+    }
+}
+
+fn write_json(result: &Checked, out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, result)?;
+    writeln!(out)
+}
+
+fn write_text(result: &Checked, out: &mut impl Write) -> io::Result<()> {
+    let (mut good, mut bad) = (0, 0);
+    for file in &result.files {
+        let name = &file.file;
+        if let Some(error) = &file.error {
+            writeln!(out, "error: {name} cannot be read: {error}")?;
+        }
+        for diagnostic in &file.diagnostics {
+            writeln!(out, "{}", diagnostic.render_text_in(name))?;
+        }
+        for brief in &file.briefs {
+            match &brief.brief {
+                Some(content) => {
+                    good += 1;
+                    writeln!(out, "{name}:{}: brief {} ok — {}", brief.line, brief.text_digest.short(), summary(content))?;
+                }
+                None => {
+                    bad += 1;
+                    for diagnostic in &brief.diagnostics {
+                        writeln!(out, "{}", diagnostic.render_text_in(name))?;
+                    }
+                    let count = counted(brief.diagnostics.len(), "problem");
+                    writeln!(out, "{name}:{}: brief {} has {count}", brief.line, brief.text_digest.short())?;
+                }
+            }
+        }
+        if file.error.is_none() && file.briefs.is_empty() {
+            writeln!(out, "{name}: no brief{}", if file.looks_bare { BARE } else { "" })?;
+        }
+    }
+    if good + bad > 1 {
+        writeln!(out, "{}, {good} fine, {bad} not", counted(good + bad, "brief"))?;
+    }
+    Ok(())
+}
+
+/// What is said about a Markdown text that holds a brief without a fence.
+const BARE: &str =
+    "; it has a line `executor:`, but a brief counts only between ```codex-brief and ``` lines";
+
+fn summary(brief: &Brief) -> String {
+    let outputs: Vec<String> = brief
+        .outputs
+        .iter()
+        .map(|Output::Pr(pr)| format!("pr with {}", counted(pr.files.len(), "file")))
+        .collect();
+    format!(
+        "{} at {}, lane {}, {}, {}",
+        brief.repo,
+        brief.branch,
+        brief.executor,
+        counted(brief.steps.len(), "step"),
+        outputs.join(", ")
+    )
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
