@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::config::Config;
 use crate::error::UserError;
-use crate::publish::commit;
+use crate::publish::diff;
 use crate::run::changeset::Changeset;
 use crate::run::mirror::Mirrors;
 use crate::store::Store;
@@ -48,11 +48,14 @@ pub async fn run(args: PatchArgs) -> Result<u8, UserError> {
         return Ok(1);
     };
     let changeset: Changeset = serde_json::from_str(&changeset).map_err(|error| failed(&error))?;
-    let mirror = Mirrors::new(state.join("mirrors"))
-        .of(run.task.brief.source.repository_id)
+    let mirror = Mirrors::open(state.join("mirrors"))
+        .and_then(|mirrors| mirrors.mirror(run.task.brief.source.repository_id))
         .map_err(|error| failed(&error))?;
-    let patch = commit::patch(&mirror, &Blobs::new(state.join("blobs")), &changeset)
-        .map_err(|error| failed(&error))?;
+    let patch = {
+        let blobs = Blobs::open(state.join("blobs")).map_err(|error| failed(&error))?;
+        let repository = mirror.repository().map_err(|error| failed(&error))?;
+        diff::patch(&repository, &blobs, &changeset).map_err(|error| failed(&error))?
+    };
     std::io::stdout().write_all(&patch).map_err(|error| failed(&error))?;
     Ok(u8::from(patch.is_empty()))
 }

@@ -213,6 +213,7 @@ impl Bench {
     async fn run(&self, found: &Found, lane: ProcessLane) -> bool {
         let run_id = Uuid::now_v7().to_string();
         let runs_root = self.state.path().join("runs");
+        let Ok(slot) = lane.claim_slot().await else { return false };
         let order = Order {
             run_id: &run_id,
             brief_id: &found.id,
@@ -220,6 +221,7 @@ impl Bench {
             text: &found.text,
             mirror: &self.mirror,
             lane: &lane,
+            slot: &slot,
             runs_root: &runs_root,
             blobs: &self.blobs,
             secrets: &[],
@@ -296,7 +298,7 @@ fn show(event: StepEvent) {
         StepEvent::Started { index, name } => eprintln!("── step {}: {name}", index + 1),
         StepEvent::Output { bytes, .. } => {
             // A terminal that went away is no reason to end the run.
-            let _ = std::io::stderr().write_all(&crate::publish::inert::for_terminal(&bytes));
+            let _ = std::io::stderr().write_all(crate::publish::inert::visible(&String::from_utf8_lossy(&bytes)).as_bytes());
         }
         StepEvent::Ended { index, report } => {
             let seconds = report.duration_ms as f64 / 1000.0;

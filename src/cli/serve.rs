@@ -101,19 +101,21 @@ fn lock_state(state: &Path) -> Result<File, UserError> {
 
 async fn open(config: Config, secrets: Secrets) -> Result<Arc<Server>, UserError> {
     let state = config.server.state_dir.clone();
-    let store = Store::open(&state.join("codex-brief.sqlite")).await.map_err(|error| {
+    let unusable = |error: &dyn std::fmt::Display| {
         UserError::new(
             "store-unusable",
             format!("The store in {} cannot be opened: {error}.", state.display()),
-            "Look at the file's permissions and at the space on the disk; nothing was changed.",
+            "Look at the files' permissions and at the space on the disk; nothing was changed.",
         )
-    })?;
+    };
+    let store =
+        Store::open(&state.join("codex-brief.sqlite")).await.map_err(|error| unusable(&error))?;
     let github = GitHub::new(&config.github, &secrets.private_key)
         .map_err(|error| invalid(format!("github.private_key: {error}.")))?;
     Ok(Arc::new(Server {
         lanes: Lanes::new(&config.lanes),
-        mirrors: Mirrors::new(state.join("mirrors")),
-        blobs: Blobs::new(state.join("blobs")),
+        mirrors: Mirrors::open(state.join("mirrors")).map_err(|error| unusable(&error))?,
+        blobs: Blobs::open(state.join("blobs")).map_err(|error| unusable(&error))?,
         secrets: vec![secrets.private_key, secrets.webhook],
         store,
         github,

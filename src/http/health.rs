@@ -64,7 +64,7 @@ async fn look(server: &Server) -> Health {
         .iter()
         .map(|entry| {
             let parallel = entry.lane.config().parallel;
-            let running = parallel.saturating_sub(entry.room.available_permits());
+            let running = parallel.saturating_sub(entry.lane.free_slots());
             let health = LaneHealth { available: entry.unavailable().is_none(), running, parallel };
             (entry.name().to_owned(), health)
         })

@@ -18,7 +18,7 @@ use super::workspace::RunDirs;
 use crate::brief::{Brief, BriefId, text_digest};
 use crate::error::log_internal;
 use crate::judge::output_contract;
-use crate::lane::{LaneError, ProcessLane};
+use crate::lane::{LaneError, ProcessLane, Slot};
 use crate::publish::diff::summarize;
 use crate::store::blobs::Blobs;
 
@@ -40,6 +40,8 @@ pub struct Order<'a> {
     pub mirror: &'a Mirror,
     /// Runs the steps.
     pub lane: &'a ProcessLane,
+    /// Holds the run's place in the lane.
+    pub slot: &'a Slot,
     /// Holds the folder in which each run has its own.
     pub runs_root: &'a Path,
     /// Takes the contents of changed files.
@@ -162,7 +164,7 @@ async fn in_workspace(
     };
     report.steps = order
         .lane
-        .run_steps(steps, progress, order.stop.clone())
+        .run_steps(order.slot, &steps, progress, order.stop.clone())
         .await
         .map_err(|error| lane_problem(&order.brief.executor, &error))?;
     let changeset = look(order, report, dirs, base, &redactor).await?;

@@ -1,5 +1,6 @@
 //! One attempt of a task: workspace, steps, logs and the changeset that comes out.
 
+pub mod attempt;
 pub mod changeset;
 pub mod checkout;
 pub mod collect;
@@ -8,8 +9,11 @@ mod handles;
 mod ignored;
 pub mod mirror;
 pub mod names;
-mod push;
+pub mod push;
 mod remove;
+pub mod log;
+pub mod redact;
 pub mod report;
+pub mod steps;
 mod take;
 pub mod workspace;

@@ -57,6 +57,11 @@ impl RunDirs {
         })
     }
 
+    /// Names the log of a step, which is counted from 0.
+    pub fn step_log(&self, index: usize) -> PathBuf {
+        self.logs.join(format!("step-{:02}.log", index + 1))
+    }
+
     /// Removes all folders of the run: also those that steps made unreadable or nested without end.
     /// Links are removed, never followed. Folders that are gone already are no error.
     ///

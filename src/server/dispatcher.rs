@@ -33,16 +33,14 @@ pub async fn work(server: Arc<Server>) {
 
 /// Starts runs on a lane until it has no room, or the queue has nothing for it.
 async fn fill(server: &Arc<Server>, entry: &Arc<LaneEntry>) -> Result<(), StoreError> {
-    while let Ok(room) = entry.room.clone().try_acquire_owned() {
+    while let Some(slot) = entry.lane.try_claim_slot() {
         let run_id = Uuid::now_v7().to_string();
         let Some(task) = server.store.claim_task(entry.name(), &run_id).await? else {
             return Ok(());
         };
         let (server, entry) = (server.clone(), entry.clone());
         server.clone().tracker.spawn(async move {
-            execute::run(&server, &entry, task).await;
-            drop(room);
-            server.wakes.queued.notify_one();
+            execute::run(&server, &entry, slot, task).await;
         });
     }
     Ok(())

@@ -10,6 +10,7 @@ use super::lanes::LaneEntry;
 use super::publish;
 use crate::brief::{self, Brief, Origin};
 use crate::error::log_internal;
+use crate::lane::Slot;
 use crate::publish::comment::{self, CommentContext};
 use crate::queue::task::Transition;
 use crate::run::attempt::{Judged, Order, attempt, blank_report, internal};
@@ -24,7 +25,7 @@ use crate::store::models::{ClaimedTask, Effect, EffectPayload};
 const FETCHES: usize = 4;
 
 /// Runs a claimed task to its end.
-pub async fn run(server: &Server, entry: &LaneEntry, task: ClaimedTask) {
+pub async fn run(server: &Server, entry: &LaneEntry, slot: Slot, task: ClaimedTask) {
     tracing::info!(run = task.run_id, brief = task.brief.id.short(), lane = task.lane, "run begins");
     let brief = match brief::parse(&task.brief.text, &Origin::document()) {
         Ok(brief) => brief,
@@ -34,7 +35,10 @@ pub async fn run(server: &Server, entry: &LaneEntry, task: ClaimedTask) {
             return;
         }
     };
-    let judged = judge(server, entry, &task, &brief).await;
+    let judged = judge(server, entry, &slot, &task, &brief).await;
+    // The lane is free for the next run while this one is published.
+    drop(slot);
+    server.wakes.queued.notify_one();
     if server.abort.is_cancelled() {
         hand_back(server, &task).await;
         return;
@@ -46,7 +50,13 @@ pub async fn run(server: &Server, entry: &LaneEntry, task: ClaimedTask) {
     publish_and_finish(server, &task, &brief, judged.report, judged.changeset).await;
 }
 
-async fn judge(server: &Server, entry: &LaneEntry, task: &ClaimedTask, brief: &Brief) -> Judged {
+async fn judge(
+    server: &Server,
+    entry: &LaneEntry,
+    slot: &Slot,
+    task: &ClaimedTask,
+    brief: &Brief,
+) -> Judged {
     let mirror = match fetch(server, task).await {
         Ok(mirror) => mirror,
         Err(problem) => {
@@ -63,6 +73,7 @@ async fn judge(server: &Server, entry: &LaneEntry, task: &ClaimedTask, brief: &B
         text: &task.brief.text,
         mirror: &mirror,
         lane: &entry.lane,
+        slot,
         runs_root: &runs_root,
         blobs: &server.blobs,
         secrets: &server.secrets,
@@ -149,13 +160,7 @@ pub async fn publish_and_finish(
 pub async fn finish(server: &Server, task: &ClaimedTask, report: &RunReport) -> Result<(), StoreError> {
     let done = report.status == RunStatus::Success;
     let end = if done { Transition::Done } else { Transition::Failed };
-    let context = CommentContext {
-        server: "codex-brief".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        source_url: Some(task.brief.source_url.clone()),
-        ..CommentContext::default()
-    };
-    let body = comment::result_comment(report, &context);
+    let body = comment::result_comment(report, &context(task));
     let effect = Effect {
         id: 0,
         key: format!("result:{}", task.brief.id),
@@ -179,6 +184,16 @@ pub async fn finish(server: &Server, task: &ClaimedTask, report: &RunReport) -> 
         "run ended"
     );
     Ok(())
+}
+
+/// Tells of the server and the thread, for what goes to GitHub.
+pub(super) fn context(task: &ClaimedTask) -> CommentContext {
+    CommentContext {
+        server: "codex-brief".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        source_url: Some(task.brief.source_url.clone()),
+        ..CommentContext::default()
+    }
 }
 
 async fn hand_back(server: &Server, task: &ClaimedTask) {

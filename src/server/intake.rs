@@ -7,12 +7,11 @@ use thiserror::Error;
 use super::Server;
 use crate::authorize::lanes::decide;
 use crate::authorize::permission::Permission;
-use crate::brief::digest::{BriefId, text_digest};
-use crate::brief::extract::{Extraction, Fence, extract};
-use crate::brief::{self, Diagnostic};
+use crate::brief::{self, BriefId, Diagnostic, Extraction, Fence, Severity, extract, text_digest};
+use crate::error::UserError;
 use crate::github::GitHubError;
 use crate::github::installation::Place;
-use crate::publish::comment;
+use crate::publish::notice;
 use crate::store::models::{BriefRow, Effect, EffectPayload, PendingDelivery};
 use crate::store::{Intake, StoreError};
 use crate::webhook::event::{self, Account, Parsed, TextEvent};
@@ -103,7 +102,7 @@ async fn look(server: &Server, delivery: &PendingDelivery) -> Result<Intake, Loo
     let extraction = extract(&event.text);
     let problems_key = problems_key(&event);
     let told_before = server.store.effect_known(&problems_key).await?;
-    if extraction.fences.is_empty() && extraction.misplaced.is_empty() && !told_before {
+    if is_empty(&extraction) && !told_before {
         return Ok(ignored("there is no brief in it"));
     }
     if server.store.source_updated_at(event.source).await?.is_some_and(|newest| newest > event.updated_at_ms) {
@@ -173,7 +172,7 @@ async fn refusal(
         return Ok(vec![]);
     }
     let needed = Permission::from(server.config.authorize.minimum_permission);
-    let text = comment::refusal_comment(&key, &account.login, found.as_str(), needed.as_str());
+    let text = notice::refusal_comment(&account.login, found.as_str(), needed.as_str(), &key);
     Ok(vec![comment_effect(event, key, text)])
 }
 
@@ -183,13 +182,13 @@ fn accept(
     fence: &Fence,
     guid: &str,
 ) -> Result<(BriefRow, String), Vec<Diagnostic>> {
-    let brief = brief::parse(&fence.text, fence.origin())?;
+    let brief = brief::parse(&fence.text, &fence.origin())?;
     let lane = decide(&brief, &event.repository, &server.config.lanes)
-        .map_err(|error| vec![Diagnostic::about_fence(fence, &error)])?;
+        .map_err(|error| vec![about(fence, error)])?;
     let digest = text_digest(&fence.text);
     let index = u32::try_from(fence.index).unwrap_or(u32::MAX);
     let row = BriefRow {
-        id: BriefId::new(event.source, index, &digest),
+        id: BriefId::new(&event.source, fence.index, digest),
         source: event.source,
         repository: event.repository.to_string(),
         installation_id: event.installation_id,
@@ -217,25 +216,48 @@ fn owe(
 ) {
     if !intake.accepted.is_empty() {
         let payload = EffectPayload::Reaction { source: event.source, content: "eyes".to_owned() };
-        intake.effects.push(effect(event, format!("seen:{}", event.source.key()), payload));
+        intake.effects.push(effect(event, format!("seen:{}", source_key(event)), payload));
     }
-    problems.extend(extraction.misplaced.iter().map(|misplaced| misplaced.diagnostic(&event.text)));
+    problems.extend(extraction.refused.clone());
+    problems.extend(extraction.misplaced.iter().map(|misplaced| misplaced.diagnostic.clone()));
     let key = problems_key(event);
     if !problems.is_empty() {
-        let text = comment::problems_comment(&key, &brief::render_markdown(&problems), intake.accepted.len());
+        let text = notice::problems_comment(&problems, intake.accepted.len(), &key);
         intake.effects.push(comment_effect(event, key, text));
     } else if told_before.is_some() {
-        let text = comment::fixed_comment(&key);
+        let text = notice::fixed_comment(&key);
         intake.effects.push(comment_effect(event, key, text));
     }
+}
+
+/// Makes a diagnostic of an error that concerns a whole brief.
+fn about(fence: &Fence, error: UserError) -> Diagnostic {
+    Diagnostic {
+        code: error.code,
+        severity: Severity::Error,
+        line: fence.fence_line,
+        column: 1,
+        message: error.message,
+        help: error.help,
+        snippet: None,
+    }
+}
+
+fn is_empty(extraction: &Extraction) -> bool {
+    extraction.fences.is_empty() && extraction.misplaced.is_empty() && extraction.refused.is_none()
+}
+
+fn source_key(event: &TextEvent) -> String {
+    let source = event.source;
+    format!("{}:{}:{}", source.repository_id, source.kind.as_str(), source.id)
 }
 
 fn problems_key(event: &TextEvent) -> String {
-    format!("problems:{}", event.source.key())
+    format!("problems:{}", source_key(event))
 }
 
 fn comment_effect(event: &TextEvent, key: String, body: String) -> Effect {
-    let marker = comment::marker_of(&body).to_owned();
+    let marker = body.lines().next().unwrap_or_default().to_owned();
     effect(event, key, EffectPayload::Comment { marker, body })
 }
 

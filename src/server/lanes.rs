@@ -2,10 +2,8 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::sync::Semaphore;
-
 use crate::config::LaneConfig;
-use crate::lane::process::ProcessLane;
+use crate::lane::ProcessLane;
 
 /// All lanes, in the order of the configuration.
 #[derive(Debug)]
@@ -16,8 +14,6 @@ pub struct Lanes(Vec<Arc<LaneEntry>>);
 pub struct LaneEntry {
     /// Holds what runs the steps.
     pub lane: ProcessLane,
-    /// Bounds how many runs there are at a time.
-    pub room: Arc<Semaphore>,
     unavailable: RwLock<Option<String>>,
 }
 
@@ -27,7 +23,6 @@ impl Lanes {
         let entry = |config: &LaneConfig| {
             Arc::new(LaneEntry {
                 lane: ProcessLane::new(config.clone()),
-                room: Arc::new(Semaphore::new(config.parallel)),
                 unavailable: RwLock::new(Some("it was not probed yet".to_owned())),
             })
         };

@@ -1,6 +1,6 @@
 //! Publishing a judged run: one commit, one branch, one pull request, each looked up first.
 
-use super::Server;
+use super::{Server, execute};
 use crate::brief::{Brief, PullRequestOutput};
 use crate::error::log_internal;
 use crate::github::GitHubError;
@@ -8,7 +8,7 @@ use crate::github::installation::{Place, PullRequest};
 use crate::publish::branch::branch_name;
 use crate::publish::commit::{CommitRequest, Signature, build_commit};
 use crate::publish::message::commit_message;
-use crate::publish::pull_request::{PrBody, pr_body, pr_title};
+use crate::publish::pull_request::{PullRequestText, pr_body, pr_title};
 use crate::run::attempt::{internal, problem};
 use crate::run::changeset::{Changeset, CommitId};
 use crate::run::mirror::Remote;
@@ -134,12 +134,12 @@ async fn publish_once(
         return Ok(found);
     }
     let title = pr_title(&output.title);
-    let body = pr_body(&PrBody {
+    let body = pr_body(&PullRequestText {
         report,
         brief,
         brief_text: &task.brief.text,
-        source_url: &task.brief.source_url,
-        thread_number: task.brief.thread_number,
+        context: &execute::context(task),
+        thread_url: &task.brief.source_url,
         requested_by: &task.brief.requested_by,
     });
     match server.github.open_pull_request(place, branch, &brief.branch, &title, &body).await {

@@ -8,7 +8,7 @@ use sqlx::{Row, Sqlite, Transaction};
 use super::effects;
 use super::models::{BriefRow, ClaimedTask, Effect, JudgedRun};
 use super::sqlite::{Store, StoreError, now_ms, signed, unsigned};
-use crate::brief::source::{Source, SourceKind};
+use crate::brief::Source;
 use crate::queue::task::{Transition, TaskState};
 
 /// Stores a brief and its task; returns 0 when the ledger knows the brief.
@@ -277,7 +277,7 @@ fn read_brief(row: &SqliteRow) -> Result<BriefRow, StoreError> {
         id: id.parse().map_err(|_| entry("brief id"))?,
         source: Source {
             repository_id: unsigned(row.get("repository_id")),
-            kind: SourceKind::from_word(kind).ok_or_else(|| entry("source kind"))?,
+            kind: kind.parse().map_err(|_| entry("source kind"))?,
             id: unsigned(row.get("source_id")),
         },
         repository: row.get("repository"),

@@ -1,0 +1,62 @@
+//! What a lane is given to run, and what it tells while it runs.
+
+use std::path::PathBuf;
+
+use tokio::sync::mpsc;
+
+use crate::brief::Step;
+use crate::run::redact::Redactor;
+use crate::run::report::StepReport;
+use crate::run::workspace::RunDirs;
+
+/// One run's steps and what they need.
+#[derive(Debug, Clone)]
+pub struct StepsOrder<'a> {
+    /// Names the run (UUID v7).
+    pub run: &'a str,
+    /// Holds the steps in their order.
+    pub steps: &'a [Step],
+    /// Holds the path at which the steps find the checkout, as the brief writes it.
+    pub workdir: &'a str,
+    /// Holds the run's folders; they must exist.
+    pub dirs: &'a RunDirs,
+    /// Lists further folders that the steps can read: the path on this machine and the one inside.
+    /// They are not seen where the lane has no sandbox.
+    pub read_only: Vec<(PathBuf, PathBuf)>,
+    /// Masks the secrets that the server knows.
+    pub redactor: Redactor,
+}
+
+/// What happens while a lane runs steps; steps are counted from 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepEvent {
+    /// A step starts.
+    Started {
+        /// Counts the step.
+        index: usize,
+        /// Names the step.
+        name: String,
+    },
+    /// A step printed something; the bytes are redacted, and may end within a character.
+    Output {
+        /// Counts the step.
+        index: usize,
+        /// Holds what was printed.
+        bytes: Vec<u8>,
+    },
+    /// A step ended, or was skipped.
+    Ended {
+        /// Counts the step.
+        index: usize,
+        /// Tells how.
+        report: Box<StepReport>,
+    },
+}
+
+/// Returns an event sink that passes events to a channel and drops those that a slow reader leaves
+/// no room for: what is true stands in the reports and log files, never in events alone.
+pub fn into_channel(sender: mpsc::Sender<StepEvent>) -> impl Fn(StepEvent) + Send + Sync {
+    move |event| {
+        let _dropped_when_full = sender.try_send(event);
+    }
+}
