@@ -73,7 +73,7 @@ async fn take(
         name(headers, "x-github-delivery").ok_or((StatusCode::BAD_REQUEST, "X-GitHub-Delivery is missing\n"))?;
     match inbox.store.insert_delivery(guid, event, &body).await {
         Ok(Stored::New) => {
-            tracing::debug!(guid, event, bytes = body.len(), "delivery stored");
+            tracing::info!(guid, event, bytes = body.len(), "delivery stored");
             inbox.arrived.notify_one();
             Ok("stored\n")
         }

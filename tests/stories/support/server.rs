@@ -1,0 +1,110 @@
+//! A real `codex-brief serve` as a child process, for stories and for the demo.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use github_sim::GithubSim;
+
+/// The time in which a server must serve.
+const START: Duration = Duration::from_secs(30);
+
+/// A server of a simulated GitHub; it is killed when this is dropped.
+pub struct ServerProcess {
+    child: Child,
+    address: String,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+/// Writes a configuration for a simulated GitHub; `lanes` is the part of the lanes, TOML.
+pub fn write_config(folder: &Path, sim: &GithubSim, lanes: &str) -> anyhow::Result<PathBuf> {
+    let key = folder.join("app.pem");
+    std::fs::write(&key, sim.private_key_pem())?;
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    let config = folder.join("codex-brief.toml");
+    let url = sim.url();
+    let text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nstate_dir = \"state\"\nbody_seconds = 2\n\n\
+         [github]\napp_id = {}\nprivate_key = {{ file = \"app.pem\" }}\n\
+         webhook_secret = {{ environment = \"CODEX_BRIEF_WEBHOOK_SECRET\" }}\n\
+         api_url = \"{url}\"\nweb_url = \"{url}\"\nwrite_interval_ms = 0\n\n{lanes}\n",
+        sim.app_id()
+    );
+    std::fs::write(&config, text)?;
+    Ok(config)
+}
+
+impl ServerProcess {
+    /// Starts a server, waits until it serves, and sends the simulated GitHub's deliveries to it.
+    /// `each_line` sees every line of its log.
+    pub fn start(
+        program: &Path,
+        config: &Path,
+        sim: &GithubSim,
+        environment: &[(&str, &str)],
+        each_line: impl Fn(&str) + Send + 'static,
+    ) -> anyhow::Result<Self> {
+        let mut child = Command::new(program)
+            .args(["serve", "--config"])
+            .arg(config)
+            .env("CODEX_BRIEF_WEBHOOK_SECRET", sim.webhook_secret())
+            .env("RUST_LOG", "info")
+            .env("NO_COLOR", "1")
+            .envs(environment.iter().copied())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let stderr = child.stderr.take().ok_or_else(|| anyhow::anyhow!("no standard error"))?;
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (kept, (serving, served)) = (log.clone(), mpsc::channel());
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if let Some(address) = line.split("address=").nth(1).and_then(|rest| rest.split(' ').next()) {
+                    // Nobody waits any more when this line comes a second time.
+                    let _ = serving.send(address.to_owned());
+                }
+                each_line(&line);
+                if let Ok(mut kept) = kept.lock() {
+                    kept.push(line);
+                }
+            }
+        });
+        let Ok(address) = served.recv_timeout(START) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            let log = log.lock().map(|log| log.join("\n")).unwrap_or_default();
+            anyhow::bail!("the server does not serve; its log:\n{log}");
+        };
+        sim.set_webhook_url(&format!("http://{address}/webhooks/github"));
+        Ok(Self { child, address, log })
+    }
+
+    /// Returns the server's address on the web.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Returns the process's id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Returns the log so far.
+    pub fn log(&self) -> String {
+        self.log.lock().map(|log| log.join("\n")).unwrap_or_default()
+    }
+
+    /// Kills the server as a crash would.
+    pub fn kill(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
