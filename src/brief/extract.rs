@@ -394,7 +394,9 @@ fn too_many(count: usize, first: &Fence, line: &str) -> Diagnostic {
         severity: Severity::Error,
         line: first.fence_line,
         column: first.column_offset + 1,
-        message: format!("The text holds {count} briefs; it may hold {MAX_BRIEFS_PER_TEXT}. None of them runs."),
+        message: format!(
+            "The text holds {count} briefs; it may hold {MAX_BRIEFS_PER_TEXT}. None of them runs."
+        ),
         help: "Spread the briefs over several comments.".to_owned(),
         snippet: Some(Snippet::new(line, first.column_offset, line.len() - first.column_offset)),
     }

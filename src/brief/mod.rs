@@ -13,6 +13,8 @@ mod read;
 mod report;
 pub mod schema;
 pub mod source;
+#[cfg(test)]
+mod tests;
 pub mod validate;
 mod yaml;
 
@@ -86,7 +88,15 @@ pub fn parse(text: &str, origin: &Origin) -> Result<Brief, Vec<Diagnostic>> {
     let brief = root.and_then(|root| read::brief(&root, &mut report));
     match brief {
         Some(brief) if report.is_empty() => Ok(brief),
-        _ => Err(report.finish()),
+        Some(_) => Err(report.finish()),
+        None => {
+            if report.is_empty() {
+                // No rule refuses silently; should one ever, the author is told all the same.
+                let help = "Compare it with the example in the reference.";
+                report.add(report::Span::line(1, 0, 1), codes::YAML, "The brief cannot be read.", help);
+            }
+            Err(report.finish())
+        }
     }
 }
 

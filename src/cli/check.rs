@@ -93,7 +93,8 @@ struct CheckedBrief {
 fn check_path(path: &Path, input: &mut impl Read) -> CheckedFile {
     let stdin = path.as_os_str() == "-";
     let file = if stdin { "<stdin>".to_owned() } else { visible_name(path) };
-    let text = if stdin { read_text(input) } else { File::open(path).and_then(|mut file| read_text(&mut file)) };
+    let text =
+        if stdin { read_text(input) } else { File::open(path).and_then(|mut file| read_text(&mut file)) };
     match text {
         Ok(text) => check_text(file, kind_of(path), &text),
         Err(error) => CheckedFile {
@@ -172,7 +173,9 @@ fn check_document(file: String, text: &str) -> CheckedFile {
 fn checked(index: usize, line: usize, text: &str, result: Result<Brief, Vec<Diagnostic>>) -> CheckedBrief {
     let text_digest = brief::text_digest(text);
     match result {
-        Ok(brief) => CheckedBrief { index, line, text_digest, ok: true, brief: Some(brief), diagnostics: Vec::new() },
+        Ok(brief) => {
+            CheckedBrief { index, line, text_digest, ok: true, brief: Some(brief), diagnostics: Vec::new() }
+        }
         Err(diagnostics) => CheckedBrief { index, line, text_digest, ok: false, brief: None, diagnostics },
     }
 }
@@ -211,7 +214,13 @@ fn write_text(result: &Checked, out: &mut impl Write) -> io::Result<()> {
             match &brief.brief {
                 Some(content) => {
                     good += 1;
-                    writeln!(out, "{name}:{}: brief {} ok — {}", brief.line, brief.text_digest.short(), summary(content))?;
+                    writeln!(
+                        out,
+                        "{name}:{}: brief {} ok — {}",
+                        brief.line,
+                        brief.text_digest.short(),
+                        summary(content)
+                    )?;
                 }
                 None => {
                     bad += 1;
