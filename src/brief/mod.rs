@@ -9,6 +9,7 @@ pub mod diagnostic;
 pub mod digest;
 pub mod extract;
 mod fields;
+pub mod misplaced;
 mod read;
 mod report;
 pub mod schema;
@@ -25,7 +26,8 @@ use serde::{Deserialize, Serialize};
 
 pub use diagnostic::{Diagnostic, Severity, Snippet, render_markdown};
 pub use digest::{BriefId, Digest, text_digest};
-pub use extract::{Extraction, Fence, Misplaced, Place, extract};
+pub use extract::{Extraction, Fence, extract};
+pub use misplaced::{Misplaced, Place};
 pub use source::{Source, SourceKind};
 
 /// The longest text that is looked through for briefs, in bytes. GitHub takes bodies of 65,536

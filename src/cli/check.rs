@@ -265,3 +265,27 @@ fn summary(brief: &Brief) -> String {
 fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, Command, FromArgMatches};
+
+    use super::*;
+
+    #[test]
+    fn the_help_tells_kinds_of_files_and_exit_codes() {
+        let mut command = CheckArgs::augment_args(Command::new("check"));
+        command.clone().debug_assert();
+        let help = command.render_long_help().to_string();
+        assert!(help.contains(".yaml or .yml") && help.contains("Exit code: 0 when every"), "{help}");
+        assert!(command.clone().try_get_matches_from(["check"]).is_err(), "a file is required");
+        let matches = command.get_matches_from(["check", "--json", "a.md", "-"]);
+        let args = CheckArgs::from_arg_matches(&matches).unwrap();
+        assert_eq!((args.files.len(), args.json), (2, true));
+    }
+
+    #[test]
+    fn a_files_name_cannot_act_on_a_terminal() {
+        assert_eq!(visible_name(Path::new("a\u{1b}[2J\n.md")), "a\\u{1b}[2J\\u{a}.md");
+    }
+}
