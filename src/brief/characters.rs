@@ -33,9 +33,7 @@ pub(crate) fn classify(c: char, previous: Option<char>) -> Option<Forbidden> {
             Some(Forbidden::Bidi)
         }
         '\u{E0000}'..='\u{E007F}' => Some(Forbidden::Tag),
-        '\u{FE0E}' | '\u{FE0F}' => {
-            (!previous.is_some_and(takes_a_selector)).then_some(Forbidden::Invisible)
-        }
+        '\u{FE0E}' | '\u{FE0F}' => (!previous.is_some_and(takes_a_selector)).then_some(Forbidden::Invisible),
         c if is_invisible(c) => Some(Forbidden::Invisible),
         c if c.is_control() || is_noncharacter(c) => Some(Forbidden::Control),
         _ => None,
@@ -109,7 +107,10 @@ mod tests {
             ("\u{202A}\u{202B}\u{202C}\u{202D}\u{202E}\u{2066}\u{2067}\u{2068}\u{2069}", Forbidden::Bidi),
             ("\u{200E}\u{200F}\u{061C}", Forbidden::Bidi),
             ("\u{E0001}\u{E0041}\u{E007F}", Forbidden::Tag),
-            ("\u{200B}\u{200C}\u{200D}\u{2060}\u{FEFF}\u{AD}\u{115F}\u{1160}\u{3164}\u{FFA0}", Forbidden::Invisible),
+            (
+                "\u{200B}\u{200C}\u{200D}\u{2060}\u{FEFF}\u{AD}\u{115F}\u{1160}\u{3164}\u{FFA0}",
+                Forbidden::Invisible,
+            ),
             ("\u{FE00}\u{E0100}\u{E01EF}\u{2028}\u{2029}\u{34F}\u{180E}", Forbidden::Invisible),
             ("\0\u{1}\u{8}\u{B}\u{C}\r\u{1B}\u{7F}\u{85}\u{9B}\u{FDD0}\u{FFFF}\u{1FFFE}", Forbidden::Control),
         ];

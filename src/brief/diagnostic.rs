@@ -70,29 +70,29 @@ pub struct Snippet {
 impl Snippet {
     /// Shows `line` with carets under `width` characters from the character at `start` (from 0).
     pub(crate) fn new(line: &str, start: usize, width: usize) -> Self {
-        let pieces = pieces(line);
         let end = start.saturating_add(width.max(1));
-        let before: usize = pieces.iter().take(start).map(|piece| piece.1).sum();
-        let total: usize = pieces.iter().map(|piece| piece.1).sum();
-        let first = if total > SNIPPET_COLUMNS { before.saturating_sub(COLUMNS_BEFORE) } else { 0 };
-        let (mut text, mut offset, mut carets) = (String::new(), 0, 0);
-        if first > 0 {
-            text.push('…');
-            offset = 1;
+        let (mut before, mut total) = (0, 0);
+        for (index, (_, _, columns)) in shown(line).enumerate() {
+            before += if index < start { columns } else { 0 };
+            total += columns;
         }
-        let (mut column, mut shown) = (0, 0);
-        for (index, (piece, columns)) in pieces.iter().enumerate() {
+        let first = if total > SNIPPET_COLUMNS { before.saturating_sub(COLUMNS_BEFORE) } else { 0 };
+        let cut = first > 0;
+        let mut text = String::from(if cut { "…" } else { "" });
+        let (mut offset, mut carets) = (usize::from(cut), 0);
+        let (mut column, mut used) = (0, 0);
+        for (index, (c, previous, columns)) in shown(line).enumerate() {
             let at = column;
             column += columns;
             if at < first {
                 continue;
             }
-            if shown + columns > SNIPPET_COLUMNS {
+            if used + columns > SNIPPET_COLUMNS {
                 text.push('…');
                 break;
             }
-            text.push_str(piece);
-            shown += columns;
+            push_shown(&mut text, c, previous);
+            used += columns;
             if index < start {
                 offset += columns;
             } else if index < end {
@@ -103,22 +103,30 @@ impl Snippet {
     }
 }
 
-/// Cuts a line into its characters as they are shown, each with its width on a terminal.
-fn pieces(line: &str) -> Vec<(String, usize)> {
+/// Goes through a line's characters, each with the one before it and its width as it is shown.
+fn shown(line: &str) -> impl Iterator<Item = (char, Option<char>, usize)> {
     let mut previous = None;
-    line.chars()
-        .map(|c| {
-            let mut piece = String::new();
-            if c == '\t' {
-                piece.extend(std::iter::repeat_n(' ', TAB_COLUMNS));
-            } else {
-                push_visible(&mut piece, c, previous);
-            }
-            previous = Some(c);
-            let width = piece.chars().map(|c| c.width().unwrap_or(0)).sum();
-            (piece, width)
-        })
-        .collect()
+    line.chars().map(move |c| {
+        let before = previous.replace(c);
+        (c, before, columns(c, before))
+    })
+}
+
+fn push_shown(out: &mut String, c: char, previous: Option<char>) {
+    if c == '\t' {
+        out.extend(std::iter::repeat_n(' ', TAB_COLUMNS));
+    } else {
+        push_visible(out, c, previous);
+    }
+}
+
+fn columns(c: char, previous: Option<char>) -> usize {
+    if matches!(c, ' '..='~') {
+        return 1;
+    }
+    let mut piece = String::new();
+    push_shown(&mut piece, c, previous);
+    piece.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
 impl Diagnostic {

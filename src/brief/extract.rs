@@ -10,6 +10,7 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 use super::codes;
 use super::diagnostic::{Diagnostic, Severity, Snippet};
+use super::misplaced::{Misplaced, Place};
 use super::{MAX_BRIEFS_PER_TEXT, MAX_TEXT_BYTES, Origin};
 
 /// The first word of a brief's info string.
@@ -53,40 +54,6 @@ impl Fence {
     pub fn origin(&self) -> Origin {
         Origin { first_line: self.first_line, removed: self.removed.clone() }
     }
-}
-
-/// Where a fence stood that does not count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// In a block quote.
-    Quote,
-    /// In a list item.
-    ListItem,
-    /// In another fence.
-    Fence,
-    /// In a code block that is made by indentation.
-    IndentedCode,
-    /// In an HTML comment.
-    HtmlComment,
-    /// In another HTML block.
-    Html,
-    /// In a footnote.
-    Footnote,
-    /// At the top level, but never closed.
-    Unclosed,
-    /// At the top level and perhaps closed, but with another first word, such as `codex_brief`.
-    Misspelt,
-}
-
-/// A fence that does not count.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misplaced {
-    /// Holds the line of the opening fence in the text, from 1.
-    pub line: usize,
-    /// Tells why it does not count.
-    pub place: Place,
-    /// Tells the author (severity warning).
-    pub diagnostic: Diagnostic,
 }
 
 /// Finds the briefs in `markdown`; takes time in proportion to its length.
@@ -313,69 +280,6 @@ fn indentation(line: &str) -> usize {
     line.len() - line.trim_start_matches(' ').len()
 }
 
-impl Place {
-    fn code(self) -> &'static str {
-        match self {
-            Self::Quote => codes::IN_QUOTE,
-            Self::ListItem => codes::IN_LIST,
-            Self::Fence => codes::IN_FENCE,
-            Self::IndentedCode => codes::IN_INDENTED_CODE,
-            Self::HtmlComment => codes::IN_HTML_COMMENT,
-            Self::Html => codes::IN_HTML,
-            Self::Footnote => codes::IN_FOOTNOTE,
-            Self::Unclosed => codes::UNCLOSED,
-            Self::Misspelt => codes::MISSPELT,
-        }
-    }
-
-    fn sentences(self) -> (&'static str, &'static str) {
-        const TOP: &str = "To run it, write the fence at the start of a line, outside of everything else.";
-        match self {
-            Self::Quote => ("This `codex-brief` fence stands in a quote, so it is not a brief.", TOP),
-            Self::ListItem => ("This `codex-brief` fence stands in a list item, so it is not a brief.", TOP),
-            Self::Fence => (
-                "This `codex-brief` fence stands in another fence, so it is an example and not a brief.",
-                "To run it, close the fence around it first; to show an example, leave it as it is.",
-            ),
-            Self::IndentedCode => (
-                "This `codex-brief` fence is indented by four or more spaces, so it is not a brief.",
-                "To run it, indent the fence by three spaces at most.",
-            ),
-            Self::HtmlComment => {
-                ("This `codex-brief` fence stands in an HTML comment, so it is not a brief.", TOP)
-            }
-            Self::Html => (
-                "This `codex-brief` fence stands in raw HTML, so it is not a brief.",
-                "To run it, leave an empty line between the HTML tag and the fence.",
-            ),
-            Self::Footnote => ("This `codex-brief` fence stands in a footnote, so it is not a brief.", TOP),
-            Self::Unclosed => (
-                "This `codex-brief` fence is never closed, so it is not a brief.",
-                "Write a closing line of the same character, at least as long as the opening one.",
-            ),
-            Self::Misspelt => (
-                "This fence does not begin with the word `codex-brief`, so it is not a brief.",
-                "Write ```codex-brief, in lower case, with a hyphen, as the first word.",
-            ),
-        }
-    }
-
-    fn diagnostic(self, number: usize, line: &str) -> Diagnostic {
-        let (message, help) = self.sentences();
-        let start = line.chars().position(|c| matches!(c, '`' | '~')).unwrap_or(0);
-        let width = line.trim_end().chars().count().saturating_sub(start);
-        Diagnostic {
-            code: self.code(),
-            severity: Severity::Warning,
-            line: number,
-            column: start + 1,
-            message: message.to_owned(),
-            help: help.to_owned(),
-            snippet: Some(Snippet::new(line, start, width)),
-        }
-    }
-}
-
 fn too_large(bytes: usize) -> Diagnostic {
     Diagnostic {
         code: codes::TEXT_TOO_LARGE,
@@ -394,7 +298,9 @@ fn too_many(count: usize, first: &Fence, line: &str) -> Diagnostic {
         severity: Severity::Error,
         line: first.fence_line,
         column: first.column_offset + 1,
-        message: format!("The text holds {count} briefs; it may hold {MAX_BRIEFS_PER_TEXT}. None of them runs."),
+        message: format!(
+            "The text holds {count} briefs; it may hold {MAX_BRIEFS_PER_TEXT}. None of them runs."
+        ),
         help: "Spread the briefs over several comments.".to_owned(),
         snippet: Some(Snippet::new(line, first.column_offset, line.len() - first.column_offset)),
     }

@@ -66,6 +66,7 @@ pub(crate) fn mapping<'n>(
     };
     let mut found: Vec<(&'static str, &Node)> = Vec::new();
     let mut seen: Vec<(&str, Span)> = Vec::new();
+    let mut slips: Vec<&'static str> = Vec::new();
     let mut told_about_keys = false;
     for (key, value) in entries {
         let Some(name) = field_name(key, report) else {
@@ -85,19 +86,20 @@ pub(crate) fn mapping<'n>(
         }
         match fields.iter().find(|field| field.name == name) {
             Some(field) => found.push((field.name, value)),
-            None => unknown_field(name, key.span, what, fields, report),
+            None => slips.extend(unknown_field(name, key.span, what, fields, report)),
         }
     }
-    let missing: Vec<&Field> = fields
-        .iter()
-        .filter(|field| field.required && !found.iter().any(|(name, _)| *name == field.name))
-        .collect();
+    // A field that was probably meant by an unknown name is not told a second time.
+    let given =
+        |field: &Field| slips.contains(&field.name) || found.iter().any(|(name, _)| *name == field.name);
+    let missing: Vec<&Field> = fields.iter().filter(|field| field.required && !given(field)).collect();
     if !missing.is_empty() && !told_about_keys {
         missing_fields(node, what, &missing, report);
     }
     Some(Fields { found })
 }
 
+/// Returns a field's name; tells what is no name.
 fn field_name<'n>(key: &'n Node, report: &mut Report<'_>) -> Option<&'n str> {
     match &key.value {
         Value::Scalar { text, plain: true } if text == "<<" => {
@@ -124,23 +126,27 @@ fn field_name<'n>(key: &'n Node, report: &mut Report<'_>) -> Option<&'n str> {
     }
 }
 
+/// Tells that a field does not exist, and returns the one that was probably meant.
 fn unknown_field(
     name: &str,
     span: Span,
     what: &str,
     fields: &'static [Field],
     report: &mut Report<'_>,
-) {
+) -> Option<&'static str> {
     let all = list_of(fields.iter());
-    let help = match nearest(name, fields) {
+    let near = nearest(name, fields);
+    let help = match near {
         Some(near) => format!("Write `{near}`? {} has the fields {all}.", capital(what)),
         None if name == "dry_run" => {
-            "A dry run is not served in a brief; `codex-brief check` reads a brief and runs nothing.".to_owned()
+            "A dry run is not served in a brief; `codex-brief check` reads a brief and runs nothing."
+                .to_owned()
         }
         None => format!("Delete it; {what} has the fields {all}."),
     };
     let message = format!("{} is not a field of {what}.", quote(name, QUOTED));
     report.add(span, codes::UNKNOWN_FIELD, message, help);
+    near
 }
 
 /// Finds the field that the author probably meant.
@@ -154,7 +160,8 @@ fn nearest(name: &str, fields: &'static [Field]) -> Option<&'static str> {
     if let Some(field) = known(&plain) {
         return Some(field);
     }
-    if let Some(field) = OTHER_NAMES.iter().find(|(other, _)| *other == plain).and_then(|(_, own)| known(own)) {
+    if let Some(field) = OTHER_NAMES.iter().find(|(other, _)| *other == plain).and_then(|(_, own)| known(own))
+    {
         return Some(field);
     }
     let distance = |field: &Field| strsim::damerau_levenshtein(&plain, field.name);
@@ -164,8 +171,9 @@ fn nearest(name: &str, fields: &'static [Field]) -> Option<&'static str> {
 
 fn missing_fields(node: &Node, what: &str, missing: &[&Field], report: &mut Report<'_>) {
     let names = list_of(missing.iter().copied());
+    // The carets stand under the whole of the first line.
     let start = node.span.start;
-    let width = report.source_line(start.line).trim_end().chars().count().saturating_sub(start.column);
+    let width = usize::MAX - start.column;
     let message = format!("{} lacks {names}.", capital(what));
     let examples: Vec<String> = missing.iter().map(|field| example(field.name)).collect();
     let help = format!("Add {}.", examples.join(", "));
@@ -188,7 +196,12 @@ fn example(field: &str) -> String {
 }
 
 /// Reads a list; tells when it is something else or empty.
-pub(crate) fn list<'n>(node: &'n Node, name: &str, entry: &str, report: &mut Report<'_>) -> Option<&'n [Node]> {
+pub(crate) fn list<'n>(
+    node: &'n Node,
+    name: &str,
+    entry: &str,
+    report: &mut Report<'_>,
+) -> Option<&'n [Node]> {
     let help = format!("Write each entry on a line of its own: `- {entry}`.");
     match &node.value {
         Value::List(nodes) if nodes.is_empty() => {
@@ -203,18 +216,23 @@ pub(crate) fn list<'n>(node: &'n Node, name: &str, entry: &str, report: &mut Rep
     }
 }
 
-/// Reads a text. A value that YAML would read as a number, a truth value or nothing is refused, so
+/// Reads the text of the field `name`. A value that YAML would read as a number, a truth value or nothing is refused, so
 /// that no two readers of one brief disagree about it.
 pub(crate) fn text<'n>(node: &'n Node, name: &str, report: &mut Report<'_>) -> Option<&'n str> {
+    text_as(node, &format!("`{name}`"), report)
+}
+
+/// Reads a text as [`text`] does; `what` names it in messages.
+pub(crate) fn text_as<'n>(node: &'n Node, what: &str, report: &mut Report<'_>) -> Option<&'n str> {
     match &node.value {
         Value::Scalar { text, plain } => {
             if *plain && text.is_empty() {
-                let help = format!("Write `{name}: …`, or delete the field if it is optional.");
-                report.add(node.span, codes::EMPTY_VALUE, format!("`{name}` has no value."), help);
+                const HELP: &str = "Write a value, or delete the line if it is optional.";
+                report.add(node.span, codes::EMPTY_VALUE, format!("{} has no value.", capital(what)), HELP);
                 return None;
             }
             if let Some(kind) = plain.then(|| not_a_text(text)).flatten() {
-                let message = format!("YAML reads {} as {kind}, but `{name}` is a text.", quote(text, QUOTED));
+                let message = format!("YAML reads {} as {kind}, but {what} is a text.", quote(text, QUOTED));
                 let help = format!("Quote it: `\"{}\"`.", quote(text, QUOTED).trim_matches('`'));
                 report.add(node.span, codes::UNQUOTED, message, help);
                 return None;
@@ -224,7 +242,7 @@ pub(crate) fn text<'n>(node: &'n Node, name: &str, report: &mut Report<'_>) -> O
         }
         _ => {
             let help = "Write one value behind the colon, or several lines behind `|`.";
-            wrong_type(node, &format!("`{name}` as a text"), help, report);
+            wrong_type(node, &format!("{what} as a text"), help, report);
             None
         }
     }
@@ -298,7 +316,9 @@ mod tests {
 
     #[test]
     fn what_yaml_takes_for_something_else_is_known() {
-        for value in ["1", "-1", "+1.5", "1.0", ".5", "5.", "1e3", "1_000", "0x1F", "0o17", "0b10", "1e-3", "007"] {
+        for value in
+            ["1", "-1", "+1.5", "1.0", ".5", "5.", "1e3", "1_000", "0x1F", "0o17", "0b10", "1e-3", "007"]
+        {
             assert_eq!(not_a_text(value), Some("a number"), "{value}");
         }
         for value in ["true", "No", "ON", "off", "Y"] {
@@ -307,7 +327,9 @@ mod tests {
         for value in ["~", "null", "Null"] {
             assert_eq!(not_a_text(value), Some("nothing"), "{value}");
         }
-        for value in ["main", "1.0.0", "v1", "-", "e3", ".", "_1", "1.2.3-rc", "2026-01-02", "0x", "1e", "truely"] {
+        for value in
+            ["main", "1.0.0", "v1", "-", "e3", ".", "_1", "1.2.3-rc", "2026-01-02", "0x", "1e", "truely"]
+        {
             assert_eq!(not_a_text(value), None, "{value}");
         }
     }

@@ -9,10 +9,13 @@ pub mod diagnostic;
 pub mod digest;
 pub mod extract;
 mod fields;
+pub mod misplaced;
 mod read;
 mod report;
 pub mod schema;
 pub mod source;
+#[cfg(test)]
+mod tests;
 pub mod validate;
 mod yaml;
 
@@ -23,7 +26,8 @@ use serde::{Deserialize, Serialize};
 
 pub use diagnostic::{Diagnostic, Severity, Snippet, render_markdown};
 pub use digest::{BriefId, Digest, text_digest};
-pub use extract::{Extraction, Fence, Misplaced, Place, extract};
+pub use extract::{Extraction, Fence, extract};
+pub use misplaced::{Misplaced, Place};
 pub use source::{Source, SourceKind};
 
 /// The longest text that is looked through for briefs, in bytes. GitHub takes bodies of 65,536
@@ -86,7 +90,15 @@ pub fn parse(text: &str, origin: &Origin) -> Result<Brief, Vec<Diagnostic>> {
     let brief = root.and_then(|root| read::brief(&root, &mut report));
     match brief {
         Some(brief) if report.is_empty() => Ok(brief),
-        _ => Err(report.finish()),
+        Some(_) => Err(report.finish()),
+        None => {
+            if report.is_empty() {
+                // No rule refuses silently; should one ever, the author is told all the same.
+                let help = "Compare it with the example in the reference.";
+                report.add(report::Span::line(1, 0, 1), codes::YAML, "The brief cannot be read.", help);
+            }
+            Err(report.finish())
+        }
     }
 }
 

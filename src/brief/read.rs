@@ -69,7 +69,12 @@ fn steps(node: &Node, report: &mut Report<'_>) -> Option<Vec<Step>> {
     if nodes.len() > MAX_STEPS {
         let message = format!("The brief has {} steps; {MAX_STEPS} are the most.", nodes.len());
         let span = nodes.get(MAX_STEPS).map_or(node.span, |step| step.span);
-        report.add(span, codes::TOO_MANY_STEPS, message, "Join steps, or split the work into several briefs.");
+        report.add(
+            span,
+            codes::TOO_MANY_STEPS,
+            message,
+            "Join steps, or split the work into several briefs.",
+        );
         return None;
     }
     let steps: Vec<Option<Step>> = nodes.iter().map(|step| read_step(step, report)).collect();
@@ -129,7 +134,9 @@ fn read_output(node: &Node, report: &mut Report<'_>) -> Option<Output> {
 fn written_type(node: &Node) -> Option<(&str, &Node)> {
     let Value::Mapping(entries) = &node.value else { return None };
     entries.iter().find_map(|(key, value)| match (&key.value, &value.value) {
-        (Value::Scalar { text: name, .. }, Value::Scalar { text, .. }) if name == "type" && !text.is_empty() => {
+        (Value::Scalar { text: name, .. }, Value::Scalar { text, .. })
+            if name == "type" && !text.is_empty() =>
+        {
             Some((text.as_str(), value))
         }
         _ => None,
@@ -146,15 +153,22 @@ fn files(node: &Node, report: &mut Report<'_>) -> Option<Vec<String>> {
     }
     let paths: Vec<(&Node, Option<&str>)> = nodes
         .iter()
-        .map(|file| (file, fields::text(file, "files", report).and_then(|path| {
-            tell(validate::file_path(path), file, report).map(|()| path)
-        })))
+        .map(|file| {
+            (
+                file,
+                fields::text_as(file, "an entry of `files`", report)
+                    .and_then(|path| tell(validate::file_path(path), file, report).map(|()| path)),
+            )
+        })
         .collect();
-    let fine: Vec<(&Node, &str)> = paths.iter().filter_map(|(node, path)| path.map(|path| (*node, path))).collect();
+    let fine: Vec<(&Node, &str)> =
+        paths.iter().filter_map(|(node, path)| path.map(|path| (*node, path))).collect();
     let names: Vec<&str> = fine.iter().map(|(_, path)| *path).collect();
     let clashes = validate::overlap(&names);
     for (wrong, other) in &clashes {
-        let (Some((node, path)), Some((first, name))) = (fine.get(*wrong), fine.get(*other)) else { continue };
+        let (Some((node, path)), Some((first, name))) = (fine.get(*wrong), fine.get(*other)) else {
+            continue;
+        };
         let line = report.comment_line(first.span.start);
         let (path, folder) = (validate::shown(path), validate::shown(name));
         if path == folder && names.get(*wrong) == names.get(*other) {
@@ -162,7 +176,12 @@ fn files(node: &Node, report: &mut Report<'_>) -> Option<Vec<String>> {
             report.add(node.span, codes::FILE_TWICE, message, "Delete one of the two.");
         } else {
             let message = format!("{path} lies inside {folder}, which line {line} names as a file.");
-            report.add(node.span, codes::FILE_OVERLAP, message, "Name files only, not the folders that hold them.");
+            report.add(
+                node.span,
+                codes::FILE_OVERLAP,
+                message,
+                "Name files only, not the folders that hold them.",
+            );
         }
     }
     let complete = fine.len() == nodes.len() && clashes.is_empty();
@@ -174,12 +193,19 @@ fn issue(node: &Node, report: &mut Report<'_>) -> Option<u64> {
     match &node.value {
         Value::Scalar { text, plain: true } if text.is_empty() => {
             let line = report.source_line(node.span.start.line);
-            let digits: String =
-                line.split_once('#').map_or("", |(_, rest)| rest).chars().take_while(char::is_ascii_digit).collect();
+            let digits: String = line
+                .split_once('#')
+                .map_or("", |(_, rest)| rest)
+                .chars()
+                .take_while(char::is_ascii_digit)
+                .collect();
             let (reason, help) = if digits.is_empty() {
                 ("", HELP.to_owned())
             } else {
-                (": `#` begins a comment in YAML", format!("Write `link_issue: {}`.", validate::shown(&digits).trim_matches('`')))
+                (
+                    ": `#` begins a comment in YAML",
+                    format!("Write `link_issue: {}`.", validate::shown(&digits).trim_matches('`')),
+                )
             };
             report.add(node.span, codes::LINK_ISSUE, format!("`link_issue` has no value{reason}."), help);
             None

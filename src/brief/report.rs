@@ -29,10 +29,18 @@ impl Span {
     }
 }
 
+/// A problem whose line is looked up when it is told: only a few of many are.
+struct Pending {
+    span: Span,
+    code: &'static str,
+    message: String,
+    help: String,
+}
+
 pub(crate) struct Report<'t> {
     lines: Vec<&'t str>,
     origin: &'t Origin,
-    found: Vec<Diagnostic>,
+    found: Vec<Pending>,
 }
 
 impl<'t> Report<'t> {
@@ -48,22 +56,27 @@ impl<'t> Report<'t> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
+        self.found.push(Pending { span, code, message: message.into(), help: help.into() });
+    }
+
+    fn diagnostic(&self, pending: Pending) -> Diagnostic {
+        let Pending { span, code, message, help } = pending;
         let index = span.start.line.saturating_sub(1);
         let line = self.lines.get(index).copied().unwrap_or("");
         let length = line.trim_end().chars().count();
-        let end = if span.end.line == span.start.line { span.end.column } else { length };
+        let end = if span.end.line == span.start.line { span.end.column.min(length) } else { length };
         let removed = self.origin.removed.get(index).copied().unwrap_or(0);
         let shown = " ".repeat(removed) + line;
         let width = end.saturating_sub(span.start.column);
-        self.found.push(Diagnostic {
+        Diagnostic {
             code,
             severity: Severity::Error,
             line: self.origin.first_line + index,
             column: removed + span.start.column + 1,
-            message: message.into(),
-            help: help.into(),
+            message,
+            help,
             snippet: Some(Snippet::new(&shown, removed + span.start.column, width)),
-        });
+        }
     }
 
     /// Returns the line of the comment in which a line of the brief stands.
@@ -108,16 +121,25 @@ impl<'t> Report<'t> {
         clean
     }
 
-    /// Tells about refused characters that an escape in a double-quoted value makes.
-    pub(crate) fn check_decoded(&mut self, value: &str, span: Span) -> bool {
+    /// Tells about refused characters that an escape in a double-quoted value makes; `written` is the
+    /// value as it stands in the text, where refused characters were told already.
+    pub(crate) fn check_decoded(&mut self, value: &str, written: &str, span: Span) -> bool {
+        let mut told_already = written.matches(STAND_IN).count();
         let mut previous = None;
         for c in value.chars() {
-            let reason = if c == STAND_IN { None } else { classify(c, previous) };
+            if c == STAND_IN && told_already > 0 {
+                told_already -= 1;
+                previous = Some(c);
+                continue;
+            }
+            let reason = classify(c, previous);
             previous = Some(c);
             if let Some(reason) = reason {
                 let (code, message, _) = told(reason, c, 1);
                 let message = format!("An escape in this value makes a refused character. {message}");
-                self.add(span, code, message, "Write the value without that escape; in a script, let bash make the character, as in `$'\\e'`.");
+                let help =
+                    "Write the value without that escape; in a script, let bash make it, as in `$'\\e'`.";
+                self.add(span, code, message, help);
                 return false;
             }
         }
@@ -130,21 +152,23 @@ impl<'t> Report<'t> {
 
     /// Returns what was found, in the order of the text, and at most [`MAX_DIAGNOSTICS`] of it.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
-        self.found.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
-        let more = self.found.len().saturating_sub(MAX_DIAGNOSTICS);
-        if more > 0 {
-            self.found.truncate(MAX_DIAGNOSTICS);
-            if let Some(last) = self.found.last().cloned() {
-                self.found.push(Diagnostic {
-                    code: codes::MORE_PROBLEMS,
-                    message: format!("{more} more problems are not shown."),
-                    help: "Correct those above, then check the brief again.".to_owned(),
-                    snippet: None,
-                    ..last
-                });
-            }
+        let mut found = std::mem::take(&mut self.found);
+        found.sort_by_key(|pending| pending.span.start);
+        let more = found.len().saturating_sub(MAX_DIAGNOSTICS);
+        found.truncate(MAX_DIAGNOSTICS);
+        let mut told: Vec<Diagnostic> = found.into_iter().map(|pending| self.diagnostic(pending)).collect();
+        if more > 0
+            && let Some(last) = told.last().cloned()
+        {
+            told.push(Diagnostic {
+                code: codes::MORE_PROBLEMS,
+                message: format!("{more} more problems are not shown."),
+                help: "Correct those above, then check the brief again.".to_owned(),
+                snippet: None,
+                ..last
+            });
         }
-        self.found
+        told
     }
 }
 

@@ -207,7 +207,8 @@ mod tests {
         let step = &schema["properties"]["steps"]["items"];
         let output = &schema["properties"]["outputs"]["items"];
         for (object, fields) in [(&schema, BRIEF_FIELDS), (step, STEP_FIELDS), (output, PR_FIELDS)] {
-            let names: BTreeSet<&str> = object["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+            let names: BTreeSet<&str> =
+                object["properties"].as_object().unwrap().keys().map(String::as_str).collect();
             assert_eq!(names, fields.iter().map(|field| field.name).collect());
             let required: BTreeSet<&str> =
                 object["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();

@@ -6,7 +6,7 @@
 
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError};
 
-use super::characters::quote;
+use super::characters::{STAND_IN, quote};
 use super::report::{Position, Report, Span};
 use super::{MAX_DEPTH, MAX_NODES, codes};
 
@@ -120,11 +120,10 @@ impl Builder {
                 self.push(Node { span, value: Value::Alias });
             }
             Event::Scalar(value, style, ..) => {
+                let written = at.slice(text).unwrap_or("");
+                let text = scalar_text(&value, written, style, span, report);
                 let plain = style == ScalarStyle::Plain;
-                if style == ScalarStyle::DoubleQuoted {
-                    report.check_decoded(&value, span);
-                }
-                self.push(Node { span, value: Value::Scalar { text: value.into_owned(), plain } });
+                self.push(Node { span, value: Value::Scalar { text, plain } });
             }
             Event::SequenceStart(..) => self.open(span, false),
             Event::MappingStart(..) => self.open(span, true),
@@ -184,6 +183,26 @@ impl Builder {
     }
 }
 
+/// Returns the value that later rules see: nothing where nothing is written (the parser says `~`), and
+/// a stand-in where an escape made a refused character, which is told here.
+fn scalar_text(
+    value: &str,
+    written: &str,
+    style: ScalarStyle,
+    span: Span,
+    report: &mut Report<'_>,
+) -> String {
+    let unwritten = style == ScalarStyle::Plain && span.start == span.end;
+    let refused = style == ScalarStyle::DoubleQuoted && !report.check_decoded(value, written, span);
+    if unwritten {
+        String::new()
+    } else if refused {
+        STAND_IN.to_string()
+    } else {
+        value.to_owned()
+    }
+}
+
 fn document_end(at: &granit_parser::Span, text: &str, report: &mut Report<'_>) {
     if at.slice(text).is_some_and(|marker| marker.starts_with("...")) {
         report.add(
@@ -203,9 +222,27 @@ fn position_of(marker: &Marker) -> Position {
     Position { line: marker.line(), column: marker.col() }
 }
 
+const TAB_MESSAGE: &str = "A tab is used for indentation, which YAML does not allow.";
+const TAB_HELP: &str = "Indent with spaces; inside a script, tabs may follow the spaces.";
+
+/// Finds a tab in the indentation of the line at which reading failed, or of the next one: the parser
+/// often stumbles before it gets to the tab.
+fn tab_near(line: usize, report: &Report<'_>) -> Option<Span> {
+    (line..=line + 1).find_map(|number| {
+        let source = report.source_line(number);
+        let indentation = source.len() - source.trim_start_matches([' ', '\t']).len();
+        let tab = source.get(..indentation)?.find('\t')?;
+        Some(Span::line(number, tab, 1))
+    })
+}
+
 /// Tells why a text is not YAML, in the words of this house where the case is a common one.
 fn tell(error: &ScanError, report: &mut Report<'_>) {
     let start = position_of(error.marker());
+    if let Some(tab) = tab_near(start.line, report) {
+        report.add(tab, codes::TAB, TAB_MESSAGE, TAB_HELP);
+        return;
+    }
     let span = Span::line(start.line, start.column, 1);
     let (code, message, help) = match error.kind() {
         ErrorKind::RecursionLimitExceeded => (
@@ -213,20 +250,13 @@ fn tell(error: &ScanError, report: &mut Report<'_>) {
             format!("The brief nests more than {MAX_DEPTH} lists and mappings in each other."),
             "A brief needs four levels; quote a text that holds many brackets.",
         ),
-        ErrorKind::DirectiveDisallowed => {
-            (codes::DIRECTIVE, "A brief uses no YAML directives.".to_owned(), "Delete the line.")
-        }
-        ErrorKind::MissingDocumentEndBeforeDirective => {
+        ErrorKind::DirectiveDisallowed | ErrorKind::MissingDocumentEndBeforeDirective => {
             (codes::DIRECTIVE, "A brief uses no YAML directives.".to_owned(), "Delete the line.")
         }
         ErrorKind::TabNotAllowed
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
-        | ErrorKind::TabAtBlockScalarStart => (
-            codes::TAB,
-            "A tab is used for indentation, which YAML does not allow.".to_owned(),
-            "Indent with spaces; inside a script, tabs may follow the spaces.",
-        ),
+        | ErrorKind::TabAtBlockScalarStart => (codes::TAB, TAB_MESSAGE.to_owned(), TAB_HELP),
         ErrorKind::UnclosedQuotedScalar | ErrorKind::DocumentIndicatorInQuotedScalar => (
             codes::YAML,
             "A quoted text has no closing quote.".to_owned(),
@@ -244,6 +274,16 @@ fn tell(error: &ScanError, report: &mut Report<'_>) {
                 "Put the value in quotes, or write it as a block behind `|`.",
             )
         }
+        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => (
+            codes::YAML,
+            "A colon stands here where YAML allows none.".to_owned(),
+            "Quote a value that holds a colon and a space, as in `title: \"Reports: add one\"`.",
+        ),
+        ErrorKind::InvalidQuotedScalarIndent => (
+            codes::YAML,
+            "A quoted text goes on over this line.".to_owned(),
+            "Close the quote where the text ends; write a long text as a block behind `|`.",
+        ),
         ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => (
             codes::YAML,
             "This line is neither `field: value` nor a part of the value before it.".to_owned(),

@@ -93,7 +93,8 @@ struct CheckedBrief {
 fn check_path(path: &Path, input: &mut impl Read) -> CheckedFile {
     let stdin = path.as_os_str() == "-";
     let file = if stdin { "<stdin>".to_owned() } else { visible_name(path) };
-    let text = if stdin { read_text(input) } else { File::open(path).and_then(|mut file| read_text(&mut file)) };
+    let text =
+        if stdin { read_text(input) } else { File::open(path).and_then(|mut file| read_text(&mut file)) };
     match text {
         Ok(text) => check_text(file, kind_of(path), &text),
         Err(error) => CheckedFile {
@@ -172,7 +173,9 @@ fn check_document(file: String, text: &str) -> CheckedFile {
 fn checked(index: usize, line: usize, text: &str, result: Result<Brief, Vec<Diagnostic>>) -> CheckedBrief {
     let text_digest = brief::text_digest(text);
     match result {
-        Ok(brief) => CheckedBrief { index, line, text_digest, ok: true, brief: Some(brief), diagnostics: Vec::new() },
+        Ok(brief) => {
+            CheckedBrief { index, line, text_digest, ok: true, brief: Some(brief), diagnostics: Vec::new() }
+        }
         Err(diagnostics) => CheckedBrief { index, line, text_digest, ok: false, brief: None, diagnostics },
     }
 }
@@ -211,7 +214,13 @@ fn write_text(result: &Checked, out: &mut impl Write) -> io::Result<()> {
             match &brief.brief {
                 Some(content) => {
                     good += 1;
-                    writeln!(out, "{name}:{}: brief {} ok — {}", brief.line, brief.text_digest.short(), summary(content))?;
+                    writeln!(
+                        out,
+                        "{name}:{}: brief {} ok — {}",
+                        brief.line,
+                        brief.text_digest.short(),
+                        summary(content)
+                    )?;
                 }
                 None => {
                     bad += 1;
@@ -255,4 +264,28 @@ fn summary(brief: &Brief) -> String {
 
 fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, Command, FromArgMatches};
+
+    use super::*;
+
+    #[test]
+    fn the_help_tells_kinds_of_files_and_exit_codes() {
+        let mut command = CheckArgs::augment_args(Command::new("check"));
+        command.clone().debug_assert();
+        let help = command.render_long_help().to_string();
+        assert!(help.contains(".yaml or .yml") && help.contains("Exit code: 0 when every"), "{help}");
+        assert!(command.clone().try_get_matches_from(["check"]).is_err(), "a file is required");
+        let matches = command.get_matches_from(["check", "--json", "a.md", "-"]);
+        let args = CheckArgs::from_arg_matches(&matches).unwrap();
+        assert_eq!((args.files.len(), args.json), (2, true));
+    }
+
+    #[test]
+    fn a_files_name_cannot_act_on_a_terminal() {
+        assert_eq!(visible_name(Path::new("a\u{1b}[2J\n.md")), "a\\u{1b}[2J\\u{a}.md");
+    }
 }

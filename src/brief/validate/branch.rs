@@ -61,7 +61,9 @@ mod tests {
 
     #[test]
     fn what_git_takes_is_taken() {
-        for name in ["main", "chore/a-b", "release/1.0", "a@b", "日本", "v1.lockx", "x#1", "{a}", &"a".repeat(244)] {
+        for name in
+            ["main", "chore/a-b", "release/1.0", "a@b", "日本", "v1.lockx", "x#1", "{a}", &"a".repeat(244)]
+        {
             assert_eq!(branch(name), Ok(()), "{name}");
         }
     }
@@ -69,8 +71,32 @@ mod tests {
     #[test]
     fn what_git_refuses_is_refused() {
         let wrong = [
-            "", "-x", "/x", "x/", "a//b", "a..b", "a@{1}", "a b", "a~1", "a^", "a:b", "a?", "a*", "a[b", "a\\b", "a.",
-            ".a", "a/.b", "a.lock", "a.lock/b", "@", "HEAD", "refs/tags/x", "a\u{7F}", "a\tb", "a\u{A0}b",
+            "",
+            "-x",
+            "/x",
+            "x/",
+            "a//b",
+            "a..b",
+            "a@{1}",
+            "a b",
+            "a~1",
+            "a^",
+            "a:b",
+            "a?",
+            "a*",
+            "a[b",
+            "a\\b",
+            "a.",
+            ".a",
+            "a/.b",
+            "a.lock",
+            "a.lock/b",
+            "@",
+            "HEAD",
+            "refs/tags/x",
+            "a\u{7F}",
+            "a\tb",
+            "a\u{A0}b",
             "0123456789012345678901234567890123456789",
         ];
         for name in wrong {

@@ -117,8 +117,18 @@ mod tests {
     #[test]
     fn ordinary_paths_are_taken() {
         for path in [
-            "a", "reports/a b.md", "日本/語.md", "app/[slug]/page.tsx", ".github/workflows/x.yml", ".gitignore",
-            ".gitattributes", "a/.gitkeep", "git/x", "x.git", "a-b_c@1+2,{3}.txt", "-x",
+            "a",
+            "reports/a b.md",
+            "日本/語.md",
+            "app/[slug]/page.tsx",
+            ".github/workflows/x.yml",
+            ".gitignore",
+            ".gitattributes",
+            "a/.gitkeep",
+            "git/x",
+            "x.git",
+            "a-b_c@1+2,{3}.txt",
+            "-x",
         ] {
             assert_eq!(file_path(path), Ok(()), "{path}");
         }
@@ -127,8 +137,26 @@ mod tests {
     #[test]
     fn paths_that_leave_or_mislead_are_refused() {
         for path in [
-            "", "/a", "~/a", "a/", "a//b", "./a", "a/./b", "../a", "a/../b", "..", ".", "a\\b", "a\nb", "a\tb", "a\0",
-            " a", "a ", "a\u{A0}b", "a\u{FE0F}", "a\u{3000}",
+            "",
+            "/a",
+            "~/a",
+            "a/",
+            "a//b",
+            "./a",
+            "a/./b",
+            "../a",
+            "a/../b",
+            "..",
+            ".",
+            "a\\b",
+            "a\nb",
+            "a\tb",
+            "a\0",
+            " a",
+            "a ",
+            "a\u{A0}b",
+            "a\u{FE0F}",
+            "a\u{3000}",
         ] {
             assert_eq!(file_path(path).unwrap_err().code, codes::FILE_PATH, "{path:?}");
         }
@@ -144,8 +172,21 @@ mod tests {
     #[test]
     fn every_spelling_of_gits_folder_is_refused() {
         for path in [
-            ".git", ".git/config", "a/.git/hooks/x", ".GIT/x", ".Git", ".git ", ".git.", ".git. . ", "GIT~1", "git~1/x",
-            ".git::$INDEX_ALLOCATION/x", ".git:x", "a\\.git\\x", ".g\u{200C}it", "\u{FEFF}.git",
+            ".git",
+            ".git/config",
+            "a/.git/hooks/x",
+            ".GIT/x",
+            ".Git",
+            ".git ",
+            ".git.",
+            ".git. . ",
+            "GIT~1",
+            "git~1/x",
+            ".git::$INDEX_ALLOCATION/x",
+            ".git:x",
+            "a\\.git\\x",
+            ".g\u{200C}it",
+            "\u{FEFF}.git",
         ] {
             assert_eq!(file_path(path).unwrap_err().code, codes::FILE_IN_GIT, "{path:?}");
         }

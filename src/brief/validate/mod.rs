@@ -45,7 +45,8 @@ pub(crate) fn shown(value: &str) -> String {
 /// Tells which shape a name has.
 pub fn executor(name: &str) -> Result<(), Problem> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let fits = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(plain) && name.len() <= 64;
+    let fits =
+        name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(plain) && name.len() <= 64;
     if fits {
         return Ok(());
     }
@@ -92,14 +93,14 @@ fn split_repo(value: &str) -> Option<RepoName> {
 }
 
 /// Checks a text of one line: not blank, no line break, at most `limit` characters.
-fn one_line(field: &str, value: &str, limit: usize) -> Result<(), Problem> {
+fn one_line(what: &str, value: &str, limit: usize) -> Result<(), Problem> {
     if value.trim().is_empty() {
-        return Err(Problem::new(codes::EMPTY_VALUE, format!("`{field}` is empty."), "Write what it is about."));
+        return Err(Problem::new(codes::EMPTY_VALUE, format!("{what} is empty."), "Write what it is about."));
     }
     if value.contains('\n') {
         return Err(Problem::new(
             codes::SEVERAL_LINES,
-            format!("`{field}` has several lines; it is one line."),
+            format!("{what} has several lines; it is one line."),
             "Write it in quotes on one line; behind `|` or `>`, it ends in a line break, behind `>-` it does not.",
         ));
     }
@@ -107,7 +108,7 @@ fn one_line(field: &str, value: &str, limit: usize) -> Result<(), Problem> {
     if count > limit {
         return Err(Problem::new(
             codes::TOO_LONG,
-            format!("`{field}` has {count} characters; {limit} are the most."),
+            format!("{what} has {count} characters; {limit} are the most."),
             "Shorten it.",
         ));
     }
@@ -119,7 +120,7 @@ fn one_line(field: &str, value: &str, limit: usize) -> Result<(), Problem> {
 /// # Errors
 /// Tells the limit that it breaks.
 pub fn step_name(name: &str) -> Result<(), Problem> {
-    one_line("name", name, MAX_LINE_CHARS)
+    one_line("`name`", name, MAX_LINE_CHARS)
 }
 
 /// Checks a pull request's title: one line, 256 characters at most (GitHub's limit).
@@ -127,7 +128,7 @@ pub fn step_name(name: &str) -> Result<(), Problem> {
 /// # Errors
 /// Tells the limit that it breaks.
 pub fn title(title: &str) -> Result<(), Problem> {
-    one_line("title", title, MAX_TITLE_CHARS)
+    one_line("`title`", title, MAX_TITLE_CHARS)
 }
 
 /// Checks a step's script: not blank. Its size is bounded by the brief's.
@@ -159,7 +160,7 @@ pub fn commit_message(message: &str) -> Result<(), Problem> {
         ));
     }
     let mut lines = message.split('\n');
-    one_line("commit_message's first line", lines.next().unwrap_or(""), MAX_TITLE_CHARS)?;
+    one_line("The first line of `commit_message`", lines.next().unwrap_or(""), MAX_TITLE_CHARS)?;
     for line in lines {
         let key = line.split_once(':').map_or("", |(key, _)| key.trim());
         if let Some(trailer) = RESERVED_TRAILERS.iter().find(|trailer| trailer.eq_ignore_ascii_case(key)) {
@@ -213,7 +214,8 @@ mod tests {
         for name in ["octo_acme/.github", "a-/b", "octo/a.b_c-d"] {
             assert!(repo(name).is_ok(), "{name}");
         }
-        for name in ["octo", "/x", "octo/", "octo/..", "octo/a b", "-o/x", "octo/x.git", "octo/x/y", "öcto/x"] {
+        for name in ["octo", "/x", "octo/", "octo/..", "octo/a b", "-o/x", "octo/x.git", "octo/x/y", "öcto/x"]
+        {
             assert!(repo(name).is_err(), "{name}");
         }
         let url = repo("https://github.com/octo/example.git").unwrap_err();
@@ -234,7 +236,9 @@ mod tests {
         assert_eq!(commit_message("a\n\nb\n\nCo-authored-by: c\n"), Ok(()));
         assert_eq!(commit_message("Run: nightly job\n"), Ok(()));
         assert_eq!(commit_message("\nb").unwrap_err().code, codes::EMPTY_VALUE);
-        for forged in ["a\n\nRequested-by: octocat", "a\n\nrequested-BY : octocat", "a\n Brief: 1", "a\nRun: 1"] {
+        for forged in
+            ["a\n\nRequested-by: octocat", "a\n\nrequested-BY : octocat", "a\n Brief: 1", "a\nRun: 1"]
+        {
             assert_eq!(commit_message(forged).unwrap_err().code, codes::RESERVED_TRAILER, "{forged}");
         }
         assert_eq!(shell("\n  \n").unwrap_err().code, codes::EMPTY_VALUE);

@@ -6,7 +6,6 @@ use crate::brief::codes;
 /// Linux takes paths of 4,096 bytes; a quarter leaves room for what lies in the checkout.
 pub const MAX_WORKDIR_BYTES: usize = 1024;
 
-
 /// Folders in and below which nothing is mounted: the system's own, and the kernel's views.
 const SYSTEM: &[&str] = &[
     "/proc", "/sys", "/dev", "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/boot",
@@ -25,9 +24,16 @@ pub fn workdir(path: &str) -> Result<String, Problem> {
     let problem = |reason: String| {
         let help = match path.strip_prefix("$HOME/").or_else(|| path.strip_prefix("${HOME}/")) {
             Some(rest) => format!("Write {}.", shown(&format!("~/{rest}"))),
-            None => "Write a path such as `~/work/example` or `/work/example`; the checkout is mounted there.".to_owned(),
+            None => {
+                "Write a path such as `~/work/example` or `/work/example`; the checkout is mounted there."
+                    .to_owned()
+            }
         };
-        Problem::new(codes::WORKDIR, format!("{} cannot be the working directory: {reason}.", shown(path)), help)
+        Problem::new(
+            codes::WORKDIR,
+            format!("{} cannot be the working directory: {reason}.", shown(path)),
+            help,
+        )
     };
     let (root, rest) = match path.split_at_checked(1) {
         Some(("/", rest)) => ("", rest),
@@ -83,9 +89,38 @@ mod tests {
     #[test]
     fn the_system_stays_uncovered() {
         let wrong = [
-            "", "work", "./work", "../x", "~", "~/", "~/.", "/", "//", "/./", "/tmp", "/tmp/", "/home", "/root", "/etc",
-            "/etc/x", "//etc//x", "/./proc/self", "/sys", "/dev/shm/x", "/usr/local/x", "/lib64", "/run/x",
-            "/var/run/x", "/boot", "~root/x", "$HOME/x", "/a/../etc", "~/../x", "/a\\b", "/a\tb", "/a\u{FE0F}",
+            "",
+            "work",
+            "./work",
+            "../x",
+            "~",
+            "~/",
+            "~/.",
+            "/",
+            "//",
+            "/./",
+            "/tmp",
+            "/tmp/",
+            "/home",
+            "/root",
+            "/etc",
+            "/etc/x",
+            "//etc//x",
+            "/./proc/self",
+            "/sys",
+            "/dev/shm/x",
+            "/usr/local/x",
+            "/lib64",
+            "/run/x",
+            "/var/run/x",
+            "/boot",
+            "~root/x",
+            "$HOME/x",
+            "/a/../etc",
+            "~/../x",
+            "/a\\b",
+            "/a\tb",
+            "/a\u{FE0F}",
         ];
         for path in wrong {
             assert_eq!(workdir(path).unwrap_err().code, codes::WORKDIR, "{path}");
