@@ -144,6 +144,19 @@ async fn bounds_end_the_collection() {
 }
 
 #[tokio::test]
+async fn a_long_file_is_compared_by_its_content() {
+    let content = "0123456789abcdef".repeat(200_000);
+    let world = World::with(&[("long", &content)]).await;
+    write(&world.at("long"), &content);
+    assert_eq!(paths(&world.collect_within(&[], 9, 8 << 20)), Vec::<&str>::new());
+    write(&world.at("long"), content.replacen('0', "x", 1));
+    let changeset = world.collect_within(&[], 9, 8 << 20);
+    assert_eq!(paths(&changeset), ["long"]);
+    let commit = world.commit_all(&changeset);
+    assert!(world.mirror_git(&["show", &format!("{commit}:long")]).starts_with("x123456789"));
+}
+
+#[tokio::test]
 async fn a_workflow_is_shown_but_refused() {
     let world = World::with(&[(".github/workflows/ci.yml", "on: push\n")]).await;
     write(&world.at(".github/workflows/ci.yml"), "on: issues\n");
@@ -151,6 +164,19 @@ async fn a_workflow_is_shown_but_refused() {
     assert_eq!(World::refusals(&changeset), [(".github/workflows/ci.yml", RefusalReason::Workflow)]);
     assert_eq!(paths(&changeset), [".github/workflows/ci.yml"]);
     assert!(!judge(&owned(&[".github/workflows/ci.yml"]), &changeset).is_ok());
+    let error = world.commit(&changeset, &[".github/workflows/ci.yml"]).unwrap_err().to_string();
+    assert!(error.contains("is a workflow"), "{error}");
+}
+
+#[tokio::test]
+async fn a_link_that_came_into_the_store_otherwise_is_not_committed() {
+    let world = World::with(&[("a", "1\n")]).await;
+    symlink("a", world.at("link")).unwrap();
+    let mut changeset = world.collect(&[]);
+    let (blob, size) = world.blobs.put(&b"/etc/passwd"[..], 99).unwrap();
+    (changeset.entries[0].blob, changeset.entries[0].size) = (Some(blob), size);
+    let error = world.commit(&changeset, &["link"]).unwrap_err().to_string();
+    assert!(error.contains("to an absolute path"), "{error}");
 }
 
 #[tokio::test]

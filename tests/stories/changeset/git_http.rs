@@ -4,6 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -26,6 +27,8 @@ struct Served {
     /// Holds each command line that showed the canary while a request was served.
     seen: Mutex<Vec<String>>,
     requests: Mutex<usize>,
+    before_push: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    lose_answer: AtomicBool,
 }
 
 impl GitHttp {
@@ -38,6 +41,8 @@ impl GitHttp {
             canary: token.to_owned(),
             seen: Mutex::default(),
             requests: Mutex::default(),
+            before_push: Mutex::default(),
+            lose_answer: AtomicBool::new(false),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -48,6 +53,16 @@ impl GitHttp {
 
     pub(super) fn url(&self, repository: &str) -> String {
         format!("http://{}/{repository}", self.address)
+    }
+
+    /// Does something once, between a client's look at the branches and its push.
+    pub(super) fn before_push(&self, action: impl FnOnce() + Send + 'static) {
+        *self.served.before_push.lock().unwrap() = Some(Box::new(action));
+    }
+
+    /// Does what the next push asks, and answers that it failed.
+    pub(super) fn lose_answer(&self) {
+        self.served.lose_answer.store(true, Ordering::Relaxed);
     }
 
     /// Returns how many authorised requests were served, and the command lines that gave the token away.
@@ -66,8 +81,18 @@ async fn answer(State(served): State<Arc<Served>>, request: Request) -> Response
     *served.requests.lock().unwrap() += 1;
     let found = command_lines().into_iter().filter(|line| line.contains(&served.canary));
     served.seen.lock().unwrap().extend(found);
+    if parts.uri.query() == Some("service=git-receive-pack")
+        && let Some(action) = served.before_push.lock().unwrap().take()
+    {
+        action();
+    }
     let body = to_bytes(body, 64 << 20).await.unwrap();
-    backend(&served, &parts.headers, parts.method.as_str(), &parts.uri, body).await
+    let response = backend(&served, &parts.headers, parts.method.as_str(), &parts.uri, body).await;
+    let is_push = parts.uri.path().ends_with("/git-receive-pack");
+    if is_push && served.lose_answer.swap(false, Ordering::Relaxed) {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    response
 }
 
 async fn backend(

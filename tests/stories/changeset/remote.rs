@@ -122,6 +122,26 @@ async fn a_push_is_safe_to_repeat_and_never_moves_a_branch() {
 }
 
 #[tokio::test]
+async fn a_branch_that_appears_at_the_last_moment_is_left_alone() {
+    let served = served().await;
+    served.fetch().await;
+    let (bare, base) = (served.bare.clone(), served.world.base.to_string());
+    // The commit would be a fast-forward of it, which an ordinary push takes.
+    served.http.before_push(move || drop(git(&bare, &["branch", "codex-brief/1", "main"])));
+    let outcome = served.push(served.commit("2\n"), "codex-brief/1").await;
+    assert_eq!(outcome, PushOutcome::Conflict { found: base.clone() });
+    assert_eq!(git(&served.bare, &["rev-parse", "codex-brief/1"]), base);
+}
+
+#[tokio::test]
+async fn a_push_whose_answer_was_lost_is_found_again() {
+    let served = served().await;
+    served.fetch().await;
+    served.http.lose_answer();
+    assert_eq!(served.push(served.commit("2\n"), "codex-brief/1").await, PushOutcome::Pushed);
+}
+
+#[tokio::test]
 async fn a_remote_that_refuses_says_why() {
     let served = served().await;
     served.fetch().await;
