@@ -6,7 +6,8 @@ use git2::{Repository, Time};
 
 use crate::publish::diff;
 use crate::publish::tree::changed_tree;
-use crate::run::changeset::{Change, CommitId};
+use crate::run::changeset::{Change, CommitId, FileMode, RefusalReason};
+use crate::run::names;
 use crate::store::blobs::{BlobError, Blobs};
 
 /// Who a commit is by.
@@ -59,13 +60,14 @@ pub fn build_commit(
     blobs: &Blobs,
     request: &CommitRequest<'_>,
 ) -> Result<CommitId, CommitError> {
+    request.changes.iter().try_for_each(|change| guard(blobs, change))?;
     let parent = repository.find_commit(request.base.oid())?;
     let base = parent.tree()?;
     let tree = repository.find_tree(changed_tree(repository, &base, request.changes, blobs)?)?;
     let changed = diff::changed_paths(repository, &base, &tree)?;
     let declared: BTreeSet<Vec<u8>> = request.declared.iter().map(|path| path.as_bytes().to_vec()).collect();
     if let Some(path) = changed.symmetric_difference(&declared).next() {
-        let path = crate::run::names::printable(path);
+        let path = names::printable(path);
         return Err(CommitError::Refused(format!("{path:?} is not both declared and changed")));
     }
     if changed.is_empty() {
@@ -75,6 +77,19 @@ pub fn build_commit(
     let author = git2::Signature::new(&request.author.name, &request.author.email, &time)?;
     let id = repository.commit(None, &author, &author, request.message, &tree, &[&parent])?;
     Ok(id.into())
+}
+
+/// Holds once more what the collection refuses, because a changeset comes back from the store and,
+/// some day, from another machine.
+fn guard(blobs: &Blobs, change: &Change) -> Result<(), CommitError> {
+    let refused =
+        |reason: RefusalReason| Err(CommitError::Refused(format!("{:?} {}", change.path, reason.text())));
+    if names::is_workflow(&change.path) {
+        return refused(RefusalReason::Workflow);
+    }
+    let (Some(FileMode::Symlink), Some(blob)) = (change.mode, &change.blob) else { return Ok(()) };
+    let target = blobs.get(blob, names::MAX_PATH as u64)?;
+    names::check_link(&change.path, &target).map(drop).or_else(refused)
 }
 
 /// Builds the tree of all collected changes, declared or not, to be shown and kept; no commit.

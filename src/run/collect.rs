@@ -136,7 +136,7 @@ pub(super) struct Collector<'a> {
     bytes: u64,
     /// Holds each changed link with the path that it leads to.
     pub(super) links: Vec<(String, String)>,
-    found: Changeset,
+    pub(super) found: Changeset,
 }
 
 /// One entry of the checkout beside what the base commit holds under its name.
@@ -275,30 +275,6 @@ impl Collector<'_> {
         }
     }
 
-    /// Refuses changed links whose way leads through another link: where they end depends on more
-    /// than their own text.
-    fn links_through_links(&mut self, base: &Tree<'_>) {
-        let refused: Vec<Refusal> = self
-            .links
-            .iter()
-            .filter(|(_, leads_to)| {
-                leads_to.match_indices('/').any(|(at, _)| self.is_link(base, leads_to.get(..at)))
-            })
-            .map(|(path, _)| refusal(path.as_bytes(), RefusalReason::SymlinkThroughSymlink))
-            .collect();
-        self.found.refused.extend(refused);
-    }
-
-    fn is_link(&self, base: &Tree<'_>, path: Option<&str>) -> bool {
-        let Some(path) = path else { return false };
-        match self.found.entries.iter().find(|change| change.path == path) {
-            Some(change) => change.mode == Some(FileMode::Symlink),
-            None => {
-                base.get_path(Path::new(path)).is_ok_and(|entry| entry.filemode() == FileMode::Symlink.git())
-            }
-        }
-    }
-
     fn is_declared_below(&self, folder: &[u8]) -> bool {
         let below = joined(folder, b"");
         self.declared.range(below.as_slice()..).next().is_some_and(|path| path.starts_with(&below))
@@ -352,7 +328,7 @@ impl Collector<'_> {
     }
 }
 
-fn refusal(path: &[u8], reason: RefusalReason) -> Refusal {
+pub(super) fn refusal(path: &[u8], reason: RefusalReason) -> Refusal {
     Refusal { path: names::printable(path), reason }
 }
 

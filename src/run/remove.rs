@@ -118,7 +118,7 @@ mod tests {
         symlink(&outside, dirs.checkout.join("link")).unwrap();
         symlink(&outside, locked.join("link")).unwrap();
         for path in [locked.join("x"), locked.clone(), dirs.checkout.join("locked"), dirs.home.clone()] {
-            fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
         }
         dirs.remove().unwrap();
         assert!(!dirs.root.exists());

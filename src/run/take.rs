@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::fd::AsRawFd;
+use std::path::Path;
 
-use git2::{ObjectType, Oid};
+use git2::{ObjectType, Oid, Tree};
 use rustix::fs::{FileType, Stat};
 
-use crate::run::changeset::{FileMode, RefusalReason};
-use crate::run::collect::{CollectError, Collector, Entry, Stop, failed};
+use crate::run::changeset::{FileMode, Refusal, RefusalReason};
+use crate::run::collect::{CollectError, Collector, Entry, Stop, failed, refusal};
 use crate::run::handles;
 use crate::run::names;
 use crate::run::report::ChangeKind;
@@ -104,6 +105,30 @@ impl Collector<'_> {
         let (blob, _) = self.request.blobs.put(target.as_slice(), size)?;
         self.links.push((path_text.to_owned(), leads_to));
         self.change(path_text, kind_of(entry), Some((FileMode::Symlink, blob, size)))
+    }
+
+    /// Refuses changed links whose way leads through another link: where they end depends on more
+    /// than their own text.
+    pub(super) fn links_through_links(&mut self, base: &Tree<'_>) {
+        let refused: Vec<Refusal> = self
+            .links
+            .iter()
+            .filter(|(_, leads_to)| {
+                leads_to.match_indices('/').any(|(at, _)| self.is_link(base, leads_to.get(..at)))
+            })
+            .map(|(path, _)| refusal(path.as_bytes(), RefusalReason::SymlinkThroughSymlink))
+            .collect();
+        self.found.refused.extend(refused);
+    }
+
+    fn is_link(&self, base: &Tree<'_>, path: Option<&str>) -> bool {
+        let Some(path) = path else { return false };
+        match self.found.entries.iter().find(|change| change.path == path) {
+            Some(change) => change.mode == Some(FileMode::Symlink),
+            None => {
+                base.get_path(Path::new(path)).is_ok_and(|entry| entry.filemode() == FileMode::Symlink.git())
+            }
+        }
     }
 }
 

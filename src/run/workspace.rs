@@ -30,23 +30,26 @@ impl RunDirs {
     /// there already, and when a folder cannot be made.
     pub fn create(runs_root: &Path, run_id: &str) -> io::Result<Self> {
         let dirs = Self::of(runs_root, run_id)?;
-        DirBuilder::new().recursive(true).mode(0o700).create(runs_root)?;
+        if let Some(parent) = dirs.root.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+        }
         for path in [&dirs.root, &dirs.checkout, &dirs.home, &dirs.tmp, &dirs.logs] {
             DirBuilder::new().mode(0o700).create(path)?;
         }
         Ok(dirs)
     }
 
-    /// Names the folders of a run without touching the disk.
+    /// Names the folders of a run, by absolute paths, without touching the disk.
     ///
     /// # Errors
-    /// Fails for a run id with anything but ASCII letters, digits and `-`.
+    /// Fails for a run id with anything but ASCII letters, digits and `-`, and where the working
+    /// directory of the process is gone.
     pub fn of(runs_root: &Path, run_id: &str) -> io::Result<Self> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         if run_id.is_empty() || run_id.len() > 100 || !run_id.bytes().all(fits) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{run_id:?} is no run id")));
         }
-        let root = runs_root.join(run_id);
+        let root = std::path::absolute(runs_root)?.join(run_id);
         let below = |name| root.join(name);
         Ok(Self {
             checkout: below("checkout"),

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 use std::{fmt, fs::DirBuilder};
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,9 @@ use sha2::{Digest, Sha256};
 
 /// Bounds one read, in bytes: memory stays the same whatever a file's size.
 const CHUNK: usize = 64 << 10;
+
+/// Is the age from which a half-written file counts as left over: no write takes that long.
+const LEFT_OVER: Duration = Duration::from_hours(24);
 
 /// Names a blob by the SHA-256 of its bytes; shown and stored as 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -85,13 +89,21 @@ pub struct Blobs {
 }
 
 impl Blobs {
-    /// Opens the folder and makes it where it is missing.
+    /// Opens the folder, makes it where it is missing, and clears what a killed server left half
+    /// written a day ago or earlier.
     ///
     /// # Errors
     /// Fails where the folder cannot be made.
     pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
-        private_dir(&root.join("tmp"))?;
+        let tmp = root.join("tmp");
+        private_dir(&tmp)?;
+        for entry in fs::read_dir(&tmp)?.flatten() {
+            let age = entry.metadata().and_then(|data| data.modified()).ok().and_then(|at| at.elapsed().ok());
+            if age.is_some_and(|age| age > LEFT_OVER) {
+                fs::remove_file(entry.path())?;
+            }
+        }
         Ok(Self { root })
     }
 
@@ -225,6 +237,18 @@ mod tests {
         assert!(matches!(blobs.copy_to(&id, &mut io::sink()), Err(BlobError::Damaged(_))));
         blobs.put(&b"one"[..], 9).unwrap();
         assert_eq!(blobs.get(&id, 9).unwrap(), b"one");
+    }
+
+    #[test]
+    fn what_a_killed_server_left_goes_after_a_day() {
+        let (dir, blobs) = blobs();
+        let tmp = dir.path().join("blobs/tmp");
+        for (name, age) in [("put-old", 25), ("put-new", 1)] {
+            let file = File::create(tmp.join(name)).unwrap();
+            file.set_modified(std::time::SystemTime::now() - Duration::from_hours(age)).unwrap();
+        }
+        Blobs::open(&blobs.root).unwrap();
+        assert!(!tmp.join("put-old").exists() && tmp.join("put-new").exists());
     }
 
     #[test]

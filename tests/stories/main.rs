@@ -1,3 +1,4 @@
 //! Stories of users, told against the simulated GitHub.
 
 mod briefs;
+mod changeset;
