@@ -1,0 +1,40 @@
+# What people type. `make` alone lists the targets; each sets up what it needs.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint fmt bench schema bootstrap
+
+CARGO ?= cargo
+# `make demo ONCE=1` tells the story once and ends; without it the demo stays up until Ctrl-C.
+ONCE ?=
+
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: bootstrap ## Show a brief's whole way on a simulated GitHub (ONCE=1 ends after the story)
+	$(CARGO) build --locked --bin codex-brief
+	$(CARGO) run --locked --example demo -- $(if $(filter-out 0 no,$(ONCE)),--once)
+
+test: bootstrap ## Run every test
+	$(CARGO) test --locked --workspace
+
+lint: ## Check format, clippy, docs, shell scripts, licences and bans
+	@deploy/bootstrap.sh lint
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --quiet
+	bash -n deploy/bootstrap.sh .ci/run
+	@if command -v shellcheck >/dev/null; then shellcheck deploy/bootstrap.sh .ci/run; \
+	else echo 'lint: shellcheck is not installed, so the scripts were parsed and not looked into'; fi
+	$(CARGO) deny --locked --workspace check -A duplicate --hide-inclusion-graph licenses bans sources
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+bench: bootstrap ## Measure and print the table that benches/README.md explains
+	$(CARGO) bench --locked --bench main
+
+schema: ## Write docs/brief.schema.json anew
+	$(CARGO) run --locked --quiet -- schema > docs/brief.schema.json.new
+	mv docs/brief.schema.json.new docs/brief.schema.json
+
+bootstrap:
+	@deploy/bootstrap.sh
