@@ -3,4 +3,5 @@
 pub mod brief;
 pub mod config;
 pub mod error;
+pub mod lane;
 pub mod run;

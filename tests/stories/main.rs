@@ -1,1 +1,3 @@
 //! Stories of users, told against the simulated GitHub.
+
+mod sandbox;
