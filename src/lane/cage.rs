@@ -5,9 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use rustix::process::{
-    Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 use tokio::time::Instant;
 
 use super::LaneError;
@@ -121,11 +119,12 @@ impl Cage {
             Self::Namespace { link, .. } => {
                 std::fs::read_link(format!("/proc/{id}/ns/pid")).is_ok_and(|found| found == *link)
             }
-            Self::Group { marker, .. } => std::fs::read(format!("/proc/{id}/environ"))
-                .is_ok_and(|environment| {
+            Self::Group { marker, .. } => {
+                std::fs::read(format!("/proc/{id}/environ")).is_ok_and(|environment| {
                     let mut variables = environment.split_inclusive(|&byte| byte == 0);
                     variables.any(|variable| variable == marker)
-                }),
+                })
+            }
             Self::Nothing => false,
         }
     }

@@ -143,25 +143,37 @@ impl Machine {
 fn explain(error: &str, machine: &Machine) -> LaneUnavailable {
     let says = |value: &Option<String>, what: &str| value.as_deref() == Some(what);
     let cause = if says(&machine.userns_clone, "0") && !machine.root {
-        ("This machine forbids user namespaces to ordinary users.",
-         "Allow them: `sysctl -w kernel.unprivileged_userns_clone=1`, and the same in /etc/sysctl.d.")
+        (
+            "This machine forbids user namespaces to ordinary users.",
+            "Allow them: `sysctl -w kernel.unprivileged_userns_clone=1`, and the same in /etc/sysctl.d.",
+        )
     } else if says(&machine.most_userns, "0") {
-        ("This machine allows no user namespaces.",
-         "Allow them: `sysctl -w user.max_user_namespaces=15000`, and the same in /etc/sysctl.d.")
+        (
+            "This machine allows no user namespaces.",
+            "Allow them: `sysctl -w user.max_user_namespaces=15000`, and the same in /etc/sysctl.d.",
+        )
     } else if says(&machine.apparmor, "1") && !machine.root {
-        ("AppArmor forbids user namespaces to programs without a profile of their own.",
-         "Give bwrap a profile that allows `userns` (Ubuntu's package apparmor-profiles has \
-          `bwrap-userns-restrict`), or set `kernel.apparmor_restrict_unprivileged_userns=0`.")
+        (
+            "AppArmor forbids user namespaces to programs without a profile of their own.",
+            "Give bwrap a profile that allows `userns` (Ubuntu's package apparmor-profiles has \
+          `bwrap-userns-restrict`), or set `kernel.apparmor_restrict_unprivileged_userns=0`.",
+        )
     } else if machine.container {
-        ("The server runs in a container that does not let it make namespaces or mounts.",
-         "Run the server as an ordinary user in a container that allows user namespaces and an \
-          unmasked /proc, or outside of containers.")
+        (
+            "The server runs in a container that does not let it make namespaces or mounts.",
+            "Run the server as an ordinary user in a container that allows user namespaces and an \
+          unmasked /proc, or outside of containers.",
+        )
     } else if machine.root && error.contains("start bubblewrap") {
-        ("The server is root but may not make mounts or become another user.",
-         "Run it as an ordinary user, or with the capabilities SYS_ADMIN, SETUID, SETGID and CHOWN.")
+        (
+            "The server is root but may not make mounts or become another user.",
+            "Run it as an ordinary user, or with the capabilities SYS_ADMIN, SETUID, SETGID and CHOWN.",
+        )
     } else {
-        ("The sandbox does not work on this machine.",
-         "Try `bwrap --unshare-all --ro-bind / / true` as the server's user to see what is missing.")
+        (
+            "The sandbox does not work on this machine.",
+            "Try `bwrap --unshare-all --ro-bind / / true` as the server's user to see what is missing.",
+        )
     };
     LaneUnavailable { reason: format!("{} ({error})", cause.0), help: cause.1.into() }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit};
+use rustix::fs::{Gid, Uid};
 use rustix::process::Pid;
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cage::Cage;
 use super::environment::{PATH, Places, step_environment};
-use super::give::{give_to, make_mount_point};
+use super::give::{Owner, give_to, make_mount_point};
 use super::sandbox::{HOME, SCRIPT, View, data, place_of_checkout};
 use super::slot::{Slot, SlotPool};
 use super::spawner::{Spawn, spawn};
@@ -164,9 +165,8 @@ impl ProcessLane {
         }
         let dirs = order.dirs;
         let folders = [dirs.checkout.clone(), dirs.home.clone(), dirs.tmp.clone()];
-        let given = tokio::task::spawn_blocking(move || {
-            folders.iter().try_for_each(|folder| give_to(owner, folder))
-        });
+        let given =
+            tokio::task::spawn_blocking(move || folders.iter().try_for_each(|folder| give_to(owner, folder)));
         let given = given.await.map_err(cannot("give the run's folders to its user"))?;
         given.map_err(cannot("give the run's folders to its user"))
     }
@@ -181,8 +181,7 @@ impl ProcessLane {
     ) -> Result<StepReport, LaneError> {
         let path = order.dirs.step_log(index);
         let limits = &self.config.limits;
-        let mut log =
-            StepLog::create(&path, limits).map_err(cannot(format!("create {}", path.display())))?;
+        let mut log = StepLog::create(&path, limits).map_err(cannot(format!("create {}", path.display())))?;
         let mut redact = order.redactor.stream();
         let started = Instant::now();
         let running = match self.config.sandbox {
@@ -249,7 +248,7 @@ impl ProcessLane {
         };
         let prepared = view.prepare(&status_writer).map_err(cannot("describe a sandbox"))?;
         let (ready, ready_writer) = pipe_of("a step's beginning")?;
-        let (output, output_writer) = output_pipe()?;
+        let (output, output_writer) = output_pipe(slot.owner())?;
         let mut arguments: Vec<OsString> =
             vec!["--args".into(), prepared.options.as_raw_fd().to_string().into(), "--".into()];
         arguments.push(bash.into());
@@ -279,7 +278,7 @@ impl ProcessLane {
             self.environment(order, index, dirs.home.as_os_str(), dirs.tmp.as_os_str(), &dirs.checkout);
         let script = data("step", order.steps[index].shell.as_bytes()).map_err(cannot("hold a script"))?;
         let (ready, ready_writer) = pipe_of("a step's beginning")?;
-        let (output, output_writer) = output_pipe()?;
+        let (output, output_writer) = output_pipe(None)?;
         let (status, _) = pipe_of("nothing")?;
         let path = format!("/proc/self/fd/{}", script.as_raw_fd());
         let child = spawn(Spawn {
@@ -303,8 +302,7 @@ impl ProcessLane {
     /// Returns where the checkout is inside, and makes the folders there if they lie in another of
     /// the run's folders.
     fn mount_point(&self, slot: &Slot, order: &StepsOrder<'_>) -> Result<PathBuf, LaneError> {
-        let refused =
-            |reason: String| LaneError::Workdir { workdir: order.workdir.to_owned(), reason };
+        let refused = |reason: String| LaneError::Workdir { workdir: order.workdir.to_owned(), reason };
         let others: Vec<&Path> = order.read_only.iter().map(|(_, inside)| inside.as_path()).collect();
         let others = [others, self.config.read_only_paths.iter().map(PathBuf::as_path).collect()].concat();
         let inside = place_of_checkout(order.workdir, &others).map_err(refused)?;
@@ -427,8 +425,13 @@ async fn cage_of(status: OwnedFd) -> Result<(Cage, pipe::Receiver), LaneError> {
     Ok((cage, reader.into_inner()))
 }
 
-fn output_pipe() -> Result<(pipe::Receiver, OwnedFd), LaneError> {
+fn output_pipe(owner: Option<Owner>) -> Result<(pipe::Receiver, OwnedFd), LaneError> {
     let (reader, writer) = pipe_of("a step's output")?;
+    if let Some(Owner { uid, gid }) = owner {
+        // Without this a step could not open its own `/dev/stdout` and `/dev/stderr`.
+        rustix::fs::fchown(&writer, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+            .map_err(cannot("give a pipe to a step"))?;
+    }
     // Fewer switches on a flood; where the system refuses, the usual size does.
     let _usual_size_does = rustix::pipe::fcntl_setpipe_size(&writer, 256 << 10);
     Ok((receiver(reader)?, writer))

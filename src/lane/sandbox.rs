@@ -272,9 +272,32 @@ mod tests {
     fn the_checkout_cannot_cover_the_sandbox() {
         let objects = Path::new("/opt/codex-brief/objects");
         for workdir in [
-            "/", "//", "/usr", "/usr/local/x", "/etc/x", "/proc/1", "/dev/shm", "/run/codex-brief", "/bin",
-            "/tmp", "/home", "~", "~/", "~//", "/home/codex", "/opt", "/opt/codex-brief", "rel/x", "",
-            "/srv/../etc", "~/../../etc", "~/./../x", "/srv/./x", "~/a/..", "/lib64/x", "/srv\0/x",
+            "/",
+            "//",
+            "/usr",
+            "/usr/local/x",
+            "/etc/x",
+            "/proc/1",
+            "/dev/shm",
+            "/run/codex-brief",
+            "/bin",
+            "/tmp",
+            "/home",
+            "~",
+            "~/",
+            "~//",
+            "/home/codex",
+            "/opt",
+            "/opt/codex-brief",
+            "rel/x",
+            "",
+            "/srv/../etc",
+            "~/../../etc",
+            "~/./../x",
+            "/srv/./x",
+            "~/a/..",
+            "/lib64/x",
+            "/srv\0/x",
         ] {
             assert!(place_of_checkout(workdir, &[objects]).is_err(), "{workdir:?}");
         }
@@ -283,8 +306,20 @@ mod tests {
     #[test]
     fn the_operator_cannot_open_the_sandbox_by_mistake() {
         for path in [
-            "/", "/proc", "/dev/mem", "/run/docker.sock", "/tmp", "/home/codex/x", "/etc", "/home", "rel",
-            "/opt/../etc", "/root", "/var", "/usr/lib", "/opt",
+            "/",
+            "/proc",
+            "/dev/mem",
+            "/run/docker.sock",
+            "/tmp",
+            "/home/codex/x",
+            "/etc",
+            "/home",
+            "rel",
+            "/opt/../etc",
+            "/root",
+            "/var",
+            "/usr/lib",
+            "/opt",
         ] {
             assert!(refuse_read_only_path(Path::new(path)).is_some(), "{path}");
         }

@@ -62,8 +62,7 @@ impl Redactor {
             builder.match_kind(MatchKind::Standard);
             builder
         };
-        let found =
-            if patterns.is_empty() { None } else { Some(automaton().build(patterns.iter())?) };
+        let found = if patterns.is_empty() { None } else { Some(automaton().build(patterns.iter())?) };
         let starts = automaton().build(TOKEN_STARTS)?;
 
         let mut by_first = vec![Vec::new(); 256];
