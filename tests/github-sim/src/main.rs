@@ -1,0 +1,3 @@
+//! Runs a simulated GitHub that a person can look at and play with.
+
+fn main() {}
