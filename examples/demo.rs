@@ -116,7 +116,7 @@ fn show(sim: &GithubSim, pull: &PullRequest, comment: &Comment) -> anyhow::Resul
     let files = sim.files(REPOSITORY, pull.number);
     anyhow::ensure!(files.len() == 1, "the pull request changes {} files", files.len());
     for file in &files {
-        println!("{}\n{}", file.path, file.patch.as_deref().unwrap_or("(binary)"));
+        println!("{}\n{}", file.path, file.patch);
     }
     heading("The result comment");
     println!("{}", comment.body);

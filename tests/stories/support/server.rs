@@ -12,14 +12,14 @@ use github_sim::GithubSim;
 const START: Duration = Duration::from_secs(30);
 
 /// A server of a simulated GitHub; it is killed when this is dropped.
-pub struct ServerProcess {
+pub(crate) struct ServerProcess {
     child: Child,
     address: String,
     log: Arc<Mutex<Vec<String>>>,
 }
 
 /// Writes a configuration for a simulated GitHub; `lanes` is the part of the lanes, TOML.
-pub fn write_config(folder: &Path, sim: &GithubSim, lanes: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn write_config(folder: &Path, sim: &GithubSim, lanes: &str) -> anyhow::Result<PathBuf> {
     let key = folder.join("app.pem");
     std::fs::write(&key, sim.private_key_pem())?;
     std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
@@ -39,7 +39,7 @@ pub fn write_config(folder: &Path, sim: &GithubSim, lanes: &str) -> anyhow::Resu
 impl ServerProcess {
     /// Starts a server, waits until it serves, and sends the simulated GitHub's deliveries to it.
     /// `each_line` sees every line of its log.
-    pub fn start(
+    pub(crate) fn start(
         program: &Path,
         config: &Path,
         sim: &GithubSim,
@@ -81,22 +81,22 @@ impl ServerProcess {
     }
 
     /// Returns the server's address on the web.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Returns the process's id.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Returns the log so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.lock().map(|log| log.join("\n")).unwrap_or_default()
     }
 
     /// Kills the server as a crash would.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
