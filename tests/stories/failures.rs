@@ -1,0 +1,85 @@
+//! A server that dies and a GitHub that fails: one pull request and one comment all the same.
+
+use github_sim::Fault;
+
+use crate::support::{REPO, Town, brief};
+
+#[tokio::test]
+async fn a_server_that_dies_during_a_run_ends_it_after_the_next_start() {
+    let town = Town::new().await;
+    let text = brief(&[("slow", "echo begun\nsleep 3\necho x > x.txt")], &["x.txt"]);
+    let issue = town.sim.open_issue(REPO, "maria", "Crash", &text).unwrap();
+    town.logged("step begins").await;
+    let town = town.crash_and_restart();
+    let (comment, result) = town.result(issue.number, 1).await;
+    assert_eq!(result["status"], "success", "{}", comment.body);
+    town.everything_else_is_done().await;
+    assert_eq!(town.own_comments(issue.number).len(), 1);
+    assert_eq!(town.sim.pulls(REPO).len(), 2);
+}
+
+#[tokio::test]
+async fn a_brief_that_takes_the_server_down_twice_is_not_tried_again() {
+    let mut town = Town::new().await;
+    let text = brief(&[("slow", "sleep 60")], &["x.txt"]);
+    let issue = town.sim.open_issue(REPO, "maria", "Crash", &text).unwrap();
+    for _ in 0..2 {
+        town.logged("step begins").await;
+        town = town.crash_and_restart();
+    }
+    let (_, result) = town.result(issue.number, 1).await;
+    assert_eq!(result["problem"]["code"], "server-restarted");
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_no_reason_to_write_twice() {
+    let town = Town::new().await;
+    town.sim.fault(Fault::new("POST", "/pulls").status_after_effect(502));
+    town.sim.fault(Fault::new("POST", "/comments").status_after_effect(502));
+    let (_, result) = town.run(&[("write", "echo x > x.txt")], &["x.txt"]).await;
+    assert_eq!(result["status"], "success");
+    town.everything_else_is_done().await;
+    assert_eq!(town.sim.faults_left(), 0);
+    assert_eq!(town.sim.pulls(REPO).len(), 2);
+    let thread = town.pull(&result).body;
+    assert!(!thread.is_empty());
+    assert_eq!(town.own_comments(1).len(), 1);
+}
+
+#[tokio::test]
+async fn a_failing_permission_look_up_delays_a_brief_and_does_not_lose_it() {
+    let town = Town::new().await;
+    town.sim.fault(Fault::new("GET", "/permission").status(502).times(2));
+    let (_, result) = town.run(&[("write", "echo x > x.txt")], &["x.txt"]).await;
+    assert_eq!(result["status"], "success");
+    assert_eq!(town.sim.faults_left(), 0);
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_obeyed() {
+    let town = Town::new().await;
+    town.sim.fault(Fault::new("GET", "/permission").secondary_rate_limit(3));
+    let before = std::time::Instant::now();
+    let (_, result) = town.run(&[("write", "echo x > x.txt")], &["x.txt"]).await;
+    assert_eq!(result["status"], "success");
+    assert!(before.elapsed().as_secs() >= 3, "GitHub was called early");
+    let requests = town.sim.requests();
+    let limited = requests.iter().position(|request| request.faulted).unwrap();
+    let next = &requests[limited + 1];
+    assert!((next.at - requests[limited].at).num_seconds() >= 2, "{next:?}");
+}
+
+#[tokio::test]
+async fn a_branch_that_is_there_already_is_left_alone() {
+    let town = Town::new().await;
+    let slow = brief(&[("slow", "sleep 2\necho x > x.txt")], &["x.txt"]);
+    let issue = town.sim.open_issue(REPO, "maria", "Conflict", &slow).unwrap();
+    town.logged("step begins").await;
+    let log = town.server.log();
+    let short = log.split("brief=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
+    let branch = format!("codex-brief/{}-reports-add-it-{short}", issue.number);
+    let theirs = town.sim.push_commit(REPO, "olga", &branch, &[("o.txt", "o\n")], "Mine").unwrap();
+    let (comment, result) = town.result(issue.number, 1).await;
+    assert_eq!(result["problem"]["code"], "branch-conflict", "{}", comment.body);
+    assert_eq!(town.sim.commit(REPO, &branch).unwrap().sha, theirs);
+}
