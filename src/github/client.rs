@@ -1,5 +1,6 @@
 //! One way to call GitHub: authenticated, in time, within the limits, and never twice by itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{Method, Request, StatusCode};
@@ -39,10 +40,11 @@ pub(super) enum As {
 /// The App's client, shared by the whole server.
 #[derive(Debug)]
 pub struct GitHub {
-    app: Octocrab,
+    app: Arc<Octocrab>,
     app_id: u64,
-    /// One client an installation, so that its token is made once an hour and not once a call.
-    installations: Cache<u64, Octocrab>,
+    /// One client an installation, so that its token is made once an hour and not once a call; behind
+    /// an `Arc`, since a clone of the client begins without a token.
+    installations: Cache<u64, Arc<Octocrab>>,
     pub(super) git_tokens: Cache<(u64, u64), SecretString>,
     pub(super) bot: OnceCell<Bot>,
     limits: RateLimits,
@@ -70,7 +72,7 @@ impl GitHub {
         let git_tokens =
             Cache::builder().max_capacity(1_000).time_to_live(Duration::from_secs(55 * 60)).build();
         Ok(Self {
-            app,
+            app: Arc::new(app),
             app_id: config.app_id,
             installations: Cache::builder().max_capacity(10_000).build(),
             git_tokens,
@@ -177,12 +179,12 @@ impl GitHub {
         Err(GitHubError::Status { status: status.as_u16(), call, message, details })
     }
 
-    async fn client(&self, who: As) -> Result<Octocrab, GitHubError> {
+    async fn client(&self, who: As) -> Result<Arc<Octocrab>, GitHubError> {
         match who {
             As::App => Ok(self.app.clone()),
             As::Installation(id) => self
                 .installations
-                .try_get_with(id, async { self.app.installation(InstallationId(id)) })
+                .try_get_with(id, async { self.app.installation(InstallationId(id)).map(Arc::new) })
                 .await
                 .map_err(|error| GitHubError::Key(error.to_string())),
         }

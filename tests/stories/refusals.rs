@@ -62,18 +62,18 @@ async fn a_wrong_brief_is_told_with_its_lines_and_mending_it_runs_it() {
 #[tokio::test]
 async fn an_unknown_lane_is_answered_with_those_that_take_the_repository() {
     let lanes = format!(
-        "{LANE}\n[[lane]]\nname = \"off\"\nenabled = false\n\n[[lane]]\nname = \"others\"\nrepositories = [\"acme/*\"]\n"
+        "{LANE}\n[[lane]]\nname = \"asleep\"\nenabled = false\n\n[[lane]]\nname = \"others\"\nrepositories = [\"acme/*\"]\n"
     );
     let town = Town::with_lanes(&lanes).await;
     let issue = town.sim.open_issue(REPO, "maria", "Lanes", "soon").unwrap();
     for (lane, code) in
-        [("nowhere", "lane-unknown"), ("off", "lane-disabled"), ("others", "lane-not-for-repository")]
+        [("nowhere", "lane-unknown"), ("asleep", "lane-disabled"), ("others", "lane-not-for-repository")]
     {
         let text = brief_for(lane, REPO, &STEP, &["x.txt"]);
         town.sim.comment(REPO, issue.number, "maria", &text).unwrap();
         let told = town.told(issue.number, code).await;
         let help = told.body.lines().find(|line| line.contains("help:")).unwrap();
-        assert!(help.contains("`devbox-codex`") && !help.contains("`off`"), "{}", told.body);
+        assert!(help.contains("`devbox-codex`") && !help.contains("`asleep`"), "{}", told.body);
     }
 }
 
