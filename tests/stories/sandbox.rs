@@ -480,7 +480,7 @@ async fn threads_count_as_processes() {
 async fn a_daemon_left_behind_is_gone(#[case] kind: SandboxKind) {
     let rig = Rig::with(|config| config.sandbox = kind);
     // Forked twice, in a session of its own, once with the output closed and once holding it open.
-    let script = "for redirect in /dev/null /dev/stdout; do \
+    let script = "touch ~/up; for redirect in /dev/null /dev/stdout; do \
         (setsid nohup bash -c 'trap \"\" TERM HUP; echo up >> ~/up; while :; do sleep 1; done' > $redirect 2>&1 &); done; \
         until [ \"$(wc -l < ~/up 2>/dev/null)\" = 2 ]; do sleep 0.01; done; echo ended";
     let started = Instant::now();
