@@ -3,6 +3,8 @@
 //! These tests need bubblewrap and fail without it. Run by root they cover a server that is root, and
 //! [`all_of_this_holds_for_an_ordinary_user`] runs them once more as `nobody`.
 
+#![allow(clippy::unwrap_used)] // clippy.toml lets tests off, but not what helps them
+
 use std::ffi::OsStr;
 use std::io::Write;
 use std::net::TcpListener;
@@ -359,6 +361,35 @@ async fn a_secret_of_the_server_is_not_found_anywhere() {
     std::fs::write(rig.dirs.home.join("planted"), format!("{left}{right}")).unwrap();
     let found = rig.prints(&script).await;
     assert!(found.contains("found in /home/codex/planted"), "{found}");
+}
+
+#[tokio::test]
+#[allow(unsafe_code)] // there is no safe way to the kernel's keyrings among the packages
+async fn a_key_in_the_servers_keyring_cannot_be_read() {
+    use nix::libc;
+    if std::env::var_os("SANDBOX_TEST_KEY").is_none() {
+        // In a process of its own, where the thread that starts sandboxes inherits the keyring.
+        assert_passes(
+            again("sandbox::a_key_in_the_servers_keyring_cannot_be_read").env("SANDBOX_TEST_KEY", "1"),
+        );
+        return;
+    }
+    // SAFETY: the pointers are to constants that outlive the calls. The keyring is this thread's,
+    // and of those that it starts.
+    let key = unsafe {
+        assert!(libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, 0) > 0);
+        let (kind, name, value) = (c"user".as_ptr(), c"canary".as_ptr(), c"canary".as_ptr());
+        libc::syscall(libc::SYS_add_key, kind, name, value, 6, libc::KEY_SPEC_SESSION_KEYRING)
+    };
+    assert!(key > 0, "no key: {}", std::io::Error::last_os_error());
+    let script = format!(
+        "python3 -c 'import ctypes; b = ctypes.create_string_buffer(9); \
+         print(ctypes.CDLL(None).syscall({}, 11, {key}, b, 9), b.value)'",
+        libc::SYS_keyctl
+    );
+    let read = Command::new("bash").args(["-c", &script]).output().unwrap().stdout;
+    assert_eq!(String::from_utf8_lossy(&read), "6 b'canary'\n", "the test itself cannot read it");
+    assert_eq!(Rig::new().prints(&script).await, "-1 b''");
 }
 
 #[tokio::test]
