@@ -102,13 +102,13 @@ impl Cage {
         }
     }
 
-    /// Returns the ids on this machine of all processes in the cage.
+    /// Returns the ids on this machine of all living processes in the cage.
     fn members(&self) -> Vec<i32> {
         let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
         entries
             .flatten()
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .filter(|&id| self.holds(id))
+            .filter(|&id| self.holds(id) && is_alive(id))
             .collect()
     }
 
@@ -127,6 +127,19 @@ impl Cage {
             }
             Self::Nothing => false,
         }
+    }
+}
+
+/// Tells whether a process still runs. One that has ended stays listed until its parent has waited
+/// for it, which for an orphan is the machine's first process and may take its time.
+fn is_alive(id: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    match state {
+        None | Some('X') => false,
+        // The first thread may end before the others.
+        Some('Z') => std::fs::read_dir(format!("/proc/{id}/task")).is_ok_and(|tasks| tasks.count() > 1),
+        Some(_) => true,
     }
 }
 

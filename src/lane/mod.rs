@@ -12,6 +12,7 @@ mod sandbox;
 mod slot;
 mod spawner;
 mod stage;
+mod start;
 mod supervise;
 
 use std::fmt;

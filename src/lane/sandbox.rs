@@ -73,7 +73,7 @@ pub fn refuse_read_only_path(path: &Path) -> Option<&'static str> {
         return Some("it is not an absolute path without `.` and `..`");
     }
     let within = |top: &&str| path.starts_with(top);
-    if SYSTEM.iter().filter(|top| **top != "/etc").any(|top| within(&top)) {
+    if SYSTEM.iter().filter(|top| **top != "/etc").any(within) {
         return Some("it belongs to the system's part of every sandbox");
     }
     if ["/tmp", HOME].iter().any(within) {

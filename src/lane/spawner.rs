@@ -97,6 +97,7 @@ fn start(spawn: Spawn) -> io::Result<Child> {
             if let Some(owner) = owner {
                 become_owner(owner)?;
             }
+            leave_keyring();
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
             Ok(())
         });
@@ -128,6 +129,16 @@ fn keep_only(numbers: &[RawFd]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Leaves the server's session keyring, whose keys whoever inherits it can read, for an empty one. A
+/// kernel without keyrings has nothing to leave.
+#[allow(unsafe_code)]
+fn leave_keyring() {
+    // SAFETY: joins an anonymous keyring; no memory is passed.
+    unsafe {
+        libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, 0);
+    }
 }
 
 /// Becomes another user for good: groups, group and user, each as real, effective and saved id.

@@ -21,6 +21,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How long killed processes and the rest of their output may take.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
+/// The longest limit that is kept, in seconds: a year. It keeps the clock's arithmetic whole.
+const LONGEST: u64 = 365 * 24 * 3600;
+
 /// How much is read at a time, in bytes.
 const BUFFER: usize = 128 << 10;
 
@@ -82,8 +85,8 @@ async fn watch(
     stop: &CancellationToken,
     take: &mut impl FnMut(&[u8]) -> Result<(), LaneError>,
 ) -> Result<(ExitStatus, Option<StepStatus>), LaneError> {
-    let wall = Instant::now() + Duration::from_secs(limits.wall_seconds);
-    let idle = Duration::from_secs(limits.idle_seconds);
+    let wall = Instant::now() + Duration::from_secs(limits.wall_seconds.min(LONGEST));
+    let idle = Duration::from_secs(limits.idle_seconds.min(LONGEST));
     let mut printed = Instant::now();
     let (mut exit, mut open) = (None, true);
     let (mut phase, mut ended_by) = (Phase::Running, None);
