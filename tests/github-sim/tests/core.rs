@@ -1,4 +1,5 @@
 //! The simulated GitHub as a client and a git user meet it.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 mod support;
 
@@ -250,6 +251,28 @@ async fn git_clones_and_pushes_with_a_token_only() {
     let refused = git_env(&work, &["push", "origin", "feature:other"], &reader).await;
     assert!(!refused.status.success());
     assert!(!sim.branches(REPO).iter().any(|(name, _)| name == "other"));
+}
+
+#[tokio::test]
+async fn a_compressed_request_of_git_is_understood() {
+    let sim = sim_with_repository().await;
+    let folder = tempfile::tempdir().unwrap();
+    let token = sim.installation_token();
+    let url = sim.clone_url(REPO);
+    assert!(git_env(folder.path(), &["clone", &url, "work"], &token).await.status.success());
+    let work = folder.path().join("work");
+    // Many commits that the server does not know make a request that git compresses.
+    for count in 0..40 {
+        let message = format!("local {count}");
+        assert!(git(&work, &["commit", "--allow-empty", "-m", &message]).await.status.success());
+    }
+    sim.push_commit(REPO, "maria", "main", &[("new.md", "new\n")], "Remote\n").unwrap();
+    let arguments = ["-c", "http.version=HTTP/1.1", "fetch", "origin"];
+    let fetched = support::git_traced(&work, &arguments, &token).await;
+    let said = String::from_utf8_lossy(&fetched.stderr).into_owned();
+    assert!(fetched.status.success(), "{said}");
+    assert!(said.to_lowercase().contains("content-encoding: gzip"), "git did not compress: {said}");
+    assert_eq!(git(&work, &["show", "origin/main:new.md"]).await.stdout, b"new\n");
 }
 
 #[tokio::test]

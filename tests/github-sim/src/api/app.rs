@@ -163,8 +163,11 @@ async fn change_hook_config(State(core): State<Shared>, _: AsApp, Sent(change): 
 }
 
 fn config_json(world: &World) -> Value {
-    let url = world.app.webhook_url.clone().unwrap_or_default();
-    json!({"content_type": "json", "insecure_ssl": "0", "secret": "********", "url": url})
+    let mut config = json!({"content_type": "json", "insecure_ssl": "0", "secret": "********"});
+    if let Some(url) = &world.app.webhook_url {
+        config["url"] = json!(url);
+    }
+    config
 }
 
 async fn deliveries(State(core): State<Shared>, _: AsApp, asked: Asked) -> Answer {

@@ -16,7 +16,8 @@ use serde_json::Value;
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/repos/{owner}/{repo}/issues/comments", get(list_all))
-        .route("/repos/{owner}/{repo}/issues/comments/{id}", get(show).patch(edit).delete(remove))
+        // GitHub takes POST for PATCH here too, undocumented; octocrab sends POST.
+        .route("/repos/{owner}/{repo}/issues/comments/{id}", get(show).patch(edit).post(edit).delete(remove))
         .route("/repos/{owner}/{repo}/issues/{number}/comments", get(list).post(create))
 }
 

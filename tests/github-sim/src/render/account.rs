@@ -6,7 +6,7 @@ use crate::model::{Permission, Repository, User, stamp};
 use crate::world::World;
 use serde_json::{Value, json};
 
-const USER_ADDRESSES: &str = "url \nfollowers_url /followers\nfollowing_url /following{/other_user}
+const USER_ADDRESSES: &str = "url\nfollowers_url /followers\nfollowing_url /following{/other_user}
     gists_url /gists{/gist_id}\nstarred_url /starred{/owner}{/repo}\nsubscriptions_url /subscriptions
     organizations_url /orgs\nrepos_url /repos\nevents_url /events{/privacy}
     received_events_url /received_events";

@@ -18,7 +18,8 @@ impl World {
             "external_id": run.external_id.clone().unwrap_or_default(),
             "url": url,
             "html_url": format!("{}/runs/{}", self.page(repo), run.id),
-            "details_url": run.details_url,
+            // GitHub falls back to the App's home page.
+            "details_url": run.details_url.as_deref().unwrap_or("https://example.com"),
             "status": run.status,
             "conclusion": run.conclusion,
             "started_at": run.started_at,

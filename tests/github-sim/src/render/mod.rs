@@ -34,7 +34,7 @@ pub(crate) fn merged(mut under: Value, over: Value) -> Value {
 
 /// Makes an object of address fields from lines such as `keys_url /keys{/key_id}`.
 pub(crate) fn addresses(prefix: &str, lines: &str) -> Value {
-    let pairs = lines.lines().filter_map(|line| line.trim().split_once(' '));
+    let pairs = lines.lines().map(|line| line.trim().split_once(' ').unwrap_or((line.trim(), "")));
     let fields: Map<String, Value> =
         pairs.map(|(name, tail)| (name.to_owned(), Value::String(format!("{prefix}{tail}")))).collect();
     Value::Object(fields)

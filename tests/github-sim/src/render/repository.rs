@@ -5,7 +5,7 @@ use crate::model::{Repository, stamp};
 use crate::world::World;
 use serde_json::{Value, json};
 
-const ADDRESSES: &str = "url \narchive_url /{archive_format}{/ref}\nassignees_url /assignees{/user}
+const ADDRESSES: &str = "url\narchive_url /{archive_format}{/ref}\nassignees_url /assignees{/user}
     blobs_url /git/blobs{/sha}\nbranches_url /branches{/branch}
     collaborators_url /collaborators{/collaborator}\ncomments_url /comments{/number}
     commits_url /commits{/sha}\ncompare_url /compare/{base}...{head}\ncontents_url /contents/{+path}

@@ -1,5 +1,6 @@
 //! What the simulator's own tests share: a client, a webhook receiver and the git command.
 #![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
@@ -158,6 +159,15 @@ pub(crate) async fn git(folder: &Path, arguments: &[&str]) -> Output {
 
 /// Runs git with a token, given by the environment as the real server does it.
 pub(crate) async fn git_env(folder: &Path, arguments: &[&str], token: &str) -> Output {
+    with_token(folder, arguments, token).output().await.unwrap()
+}
+
+/// Runs git with a token, and lets it tell every header on its standard error.
+pub(crate) async fn git_traced(folder: &Path, arguments: &[&str], token: &str) -> Output {
+    with_token(folder, arguments, token).env("GIT_CURL_VERBOSE", "1").output().await.unwrap()
+}
+
+fn with_token(folder: &Path, arguments: &[&str], token: &str) -> tokio::process::Command {
     use base64::Engine as _;
     let basic = base64::prelude::BASE64_STANDARD.encode(format!("x-access-token:{token}"));
     let mut command = command(folder, arguments);
@@ -165,7 +175,7 @@ pub(crate) async fn git_env(folder: &Path, arguments: &[&str], token: &str) -> O
         .env("GIT_CONFIG_COUNT", "1")
         .env("GIT_CONFIG_KEY_0", "http.extraHeader")
         .env("GIT_CONFIG_VALUE_0", format!("Authorization: Basic {basic}"));
-    command.output().await.unwrap()
+    command
 }
 
 fn command(folder: &Path, arguments: &[&str]) -> tokio::process::Command {
