@@ -118,7 +118,8 @@ async fn a_search_for_credentials_finds_none() {
     let town = Town::with(LANE, &environment).await;
     std::fs::create_dir_all(town.state()).unwrap();
     std::fs::write(town.state().join("planted.txt"), canary).unwrap();
-    let search = "pattern='canary-b7c1'e9d2'\\|ghs_[A-Za-z0-9]\\|BEGIN [A-Z ]*PRIVATE KEY'\n\
+    // No pattern matches itself, where the search sees its own text.
+    let search = "pattern='canary-b7c1[e]9d2\\|ghs_[A-Za-z0-9]\\|BEGIN [A-Z ]*PRIVATE KEY'\n\
         {\n\
           env; cat /proc/*/environ /proc/*/cmdline 2>/dev/null | tr '\\0' '\\n'\n\
           find / -xdev -path /usr -prune -o -path /proc -prune -o -type f -size -2M -exec cat {} + 2>/dev/null\n\
@@ -128,7 +129,6 @@ async fn a_search_for_credentials_finds_none() {
     let (comment, result) = town.run(&[("search", search)], &["found.txt"]).await;
     assert_eq!(result["status"], "success", "{}", comment.body);
     let found = town.sim.file_at(REPO, &town.pull(&result).head, "found.txt").unwrap();
-    // The step's own script is a process argument nowhere and a file that the search may see itself in.
     assert_eq!(found.trim(), "0", "{}", comment.body);
 }
 
