@@ -92,7 +92,8 @@ async fn result(sim: &GithubSim, issue: &IssueRef) -> anyhow::Result<(PullReques
         Some((world.pulls(REPOSITORY).into_iter().next(), comment))
     });
     let (pull, comment) = found.await.map_err(|error| anyhow::anyhow!("no result comment came: {error}"))?;
-    let pull = pull.with_context(|| format!("no pull request was opened; the comment says:\n{}", comment.body))?;
+    let pull =
+        pull.with_context(|| format!("no pull request was opened; the comment says:\n{}", comment.body))?;
     Ok((pull, comment))
 }
 
@@ -104,7 +105,10 @@ fn first_step(server: &ServerProcess) {
         chrono::DateTime::parse_from_rfc3339(line.split_whitespace().next()?).ok()
     };
     if let (Some(stored), Some(begun)) = (time("delivery stored"), time("step begins")) {
-        println!("from the answer to the webhook to the first step: {} ms", (begun - stored).num_milliseconds());
+        println!(
+            "from the answer to the webhook to the first step: {} ms",
+            (begun - stored).num_milliseconds()
+        );
     }
 }
 

@@ -58,10 +58,9 @@ fn serves(lane: &LaneConfig, repository: &RepoName) -> bool {
     lane.repositories.is_empty()
         || lane.repositories.iter().any(|pattern| match pattern.split_once('/') {
             Some((owner, "*")) => owner.eq_ignore_ascii_case(&repository.owner),
-            Some((owner, name)) => same_repository(
-                &RepoName { owner: owner.to_owned(), name: name.to_owned() },
-                repository,
-            ),
+            Some((owner, name)) => {
+                same_repository(&RepoName { owner: owner.to_owned(), name: name.to_owned() }, repository)
+            }
             None => false,
         })
 }

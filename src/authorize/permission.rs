@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::config::MinimumPermission;
+
 /// What a user may do on a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Permission {
@@ -56,6 +58,16 @@ impl Permission {
 impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl From<MinimumPermission> for Permission {
+    fn from(minimum: MinimumPermission) -> Self {
+        match minimum {
+            MinimumPermission::Write => Self::Write,
+            MinimumPermission::Maintain => Self::Maintain,
+            MinimumPermission::Admin => Self::Admin,
+        }
     }
 }
 

@@ -6,19 +6,27 @@ pub mod run;
 pub mod schema;
 pub mod serve;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use crate::config::Config;
 use crate::error::UserError;
+use crate::lane;
 
 /// Runs `codex-brief` blocks from GitHub issues and comments, isolated, and opens the pull requests
 /// that they ask for.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 100, after_help = "Start with `codex-brief check FILE` to lint a \
+#[command(
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Start with `codex-brief check FILE` to lint a \
 brief, `codex-brief run FILE --repository PATH` to try it without GitHub, and `codex-brief serve` to be a \
-GitHub App.")]
+GitHub App."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -36,6 +44,14 @@ enum Command {
     Patch(patch::PatchArgs),
     /// Prints the JSON Schema of a brief, for editors.
     Schema(schema::SchemaArgs),
+}
+
+/// Reads a server's configuration and checks all of it.
+fn load_config(path: &Path) -> Result<Config, UserError> {
+    let config = Config::load(path)?;
+    let private = config.private_paths();
+    config.lanes.iter().try_for_each(|lane| lane::check(lane, &private))?;
+    Ok(config)
 }
 
 /// The exit code when the program could not do what it was asked at all.
@@ -64,7 +80,11 @@ fn on_runtime(work: impl Future<Output = Result<u8, UserError>>) -> Result<u8, U
     // One TLS provider for the process; an error means that there is one already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        UserError::new("internal-error", format!("The runtime did not start: {error}."), "Look at the limits of processes and memory.")
+        UserError::new(
+            "internal-error",
+            format!("The runtime did not start: {error}."),
+            "Look at the limits of processes and memory.",
+        )
     })?;
     runtime.block_on(work)
 }

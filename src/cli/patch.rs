@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::Config;
 use crate::error::UserError;
 use crate::publish::diff;
 use crate::run::changeset::Changeset;
@@ -26,7 +25,7 @@ pub struct PatchArgs {
 
 /// Prints the patch; 0 with one, 1 when the run changed nothing.
 pub async fn run(args: PatchArgs) -> Result<u8, UserError> {
-    let state = Config::load(&args.config)?.server.state_dir;
+    let state = super::load_config(&args.config)?.server.state_dir;
     let failed = |error: &dyn std::fmt::Display| {
         UserError::new(
             "patch-unavailable",

@@ -8,8 +8,10 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::brief::{self, Brief, BriefId, Diagnostic, Fence, Origin, Source, SourceKind, extract, text_digest};
-use crate::config::{Config, LaneConfig};
+use crate::brief::{
+    self, Brief, BriefId, Diagnostic, Fence, Origin, Source, SourceKind, extract, text_digest,
+};
+use crate::config::LaneConfig;
 use crate::error::{UserError, log_internal};
 use crate::lane::ProcessLane;
 use crate::publish::branch::branch_name;
@@ -17,11 +19,11 @@ use crate::publish::comment::{CommentContext, result_comment};
 use crate::publish::commit::{CommitRequest, Signature, build_commit};
 use crate::publish::diff;
 use crate::publish::message::commit_message;
-use crate::run::attempt::{Judged, Order, attempt, problem};
 use crate::run::mirror::{Mirror, Mirrors, Remote};
 use crate::run::push::PushOutcome;
 use crate::run::report::{RunReport, RunStatus};
 use crate::run::steps::StepEvent;
+use crate::server::attempt::{Judged, Order, attempt, problem};
 use crate::store::blobs::Blobs;
 
 /// Runs the briefs of a file on a local repository, without GitHub.
@@ -153,7 +155,7 @@ fn found(index: usize, text: &str, origin: &Origin) -> Result<Found, Vec<Diagnos
 }
 
 fn lanes(args: &RunArgs, found: &[Found]) -> Result<Vec<LaneConfig>, UserError> {
-    let config = args.config.as_deref().map(Config::load).transpose()?;
+    let config = args.config.as_deref().map(super::load_config).transpose()?;
     let lane = |found: &Found| {
         let name = args.lane.as_deref().unwrap_or(&found.brief.executor);
         let Some(config) = &config else {
@@ -275,7 +277,8 @@ impl Bench {
 
     /// Leaves the changes of a run that did not succeed beside the caller, so that none is lost.
     fn keep_patch(&self, found: &Found, judged: &Judged) {
-        let Some(changeset) = judged.changeset.as_ref().filter(|changeset| !changeset.entries.is_empty()) else {
+        let Some(changeset) = judged.changeset.as_ref().filter(|changeset| !changeset.entries.is_empty())
+        else {
             return;
         };
         let name = format!("codex-brief-{}.patch", found.id.short());
@@ -298,7 +301,8 @@ fn show(event: StepEvent) {
         StepEvent::Started { index, name } => eprintln!("── step {}: {name}", index + 1),
         StepEvent::Output { bytes, .. } => {
             // A terminal that went away is no reason to end the run.
-            let _ = std::io::stderr().write_all(crate::publish::inert::visible(&String::from_utf8_lossy(&bytes)).as_bytes());
+            let _ = std::io::stderr()
+                .write_all(crate::publish::inert::visible(&String::from_utf8_lossy(&bytes)).as_bytes());
         }
         StepEvent::Ended { index, report } => {
             let seconds = report.duration_ms as f64 / 1000.0;

@@ -40,7 +40,7 @@ pub struct ServeArgs {
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(args: ServeArgs) -> Result<u8, UserError> {
-    let config = Config::load(&args.config)?;
+    let config = super::load_config(&args.config)?;
     let secrets = read_secrets(&config)?;
     if args.check_config {
         println!("{}: fine; lanes: {}", args.config.display(), lane_names(&config));
@@ -108,8 +108,7 @@ async fn open(config: Config, secrets: Secrets) -> Result<Arc<Server>, UserError
             "Look at the files' permissions and at the space on the disk; nothing was changed.",
         )
     };
-    let store =
-        Store::open(&state.join("codex-brief.sqlite")).await.map_err(|error| unusable(&error))?;
+    let store = Store::open(&state.join("codex-brief.sqlite")).await.map_err(|error| unusable(&error))?;
     let github = GitHub::new(&config.github, &secrets.private_key)
         .map_err(|error| invalid(format!("github.private_key: {error}.")))?;
     Ok(Arc::new(Server {
@@ -165,7 +164,8 @@ async fn serve(listener: TcpListener, server: Arc<Server>) -> Result<u8, UserErr
 }
 
 async fn told_to_end() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! {

@@ -2,8 +2,6 @@
 
 use serde::Deserialize;
 
-use crate::authorize::permission::Permission;
-
 /// Who may run briefs.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -23,14 +21,4 @@ pub enum MinimumPermission {
     Maintain,
     /// Whoever may do everything.
     Admin,
-}
-
-impl From<MinimumPermission> for Permission {
-    fn from(minimum: MinimumPermission) -> Self {
-        match minimum {
-            MinimumPermission::Write => Self::Write,
-            MinimumPermission::Maintain => Self::Maintain,
-            MinimumPermission::Admin => Self::Admin,
-        }
-    }
 }

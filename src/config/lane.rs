@@ -4,11 +4,6 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::invalid;
-use crate::error::UserError;
-use crate::lane::environment::refuse_environment_name;
-use crate::lane::refuse_read_only_path;
-
 /// One lane as the operator wrote it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,39 +55,6 @@ impl LaneConfig {
             read_only_paths: Vec::new(),
             limits: Limits::default(),
         }
-    }
-
-    /// Checks what types alone do not; `private` are the paths that no step may see.
-    pub(super) fn check(&self, private: &[PathBuf]) -> Result<(), UserError> {
-        let wrong = |what: String| Err(invalid(format!("lane `{}`: {what}", self.name)));
-        if crate::brief::validate::executor(&self.name).is_err() {
-            return wrong("the name must be one that a brief can give as `executor`.".to_owned());
-        }
-        if self.parallel == 0 {
-            return wrong("`parallel` is 0, so it would never run anything; use `enabled = false`.".to_owned());
-        }
-        for pattern in &self.repositories {
-            let parts: Vec<&str> = pattern.split('/').collect();
-            if parts.len() != 2 || parts.iter().any(|part| part.is_empty()) || parts[0].contains('*') {
-                return wrong(format!("`{pattern}` is neither `owner/name` nor `owner/*`."));
-            }
-        }
-        for name in &self.environment {
-            if let Some(reason) = refuse_environment_name(name) {
-                return wrong(format!("the variable {name} cannot be given to steps: {reason}."));
-            }
-        }
-        for path in &self.read_only_paths {
-            if let Some(reason) = refuse_read_only_path(path) {
-                return wrong(format!("{} cannot be given to steps: {reason}.", path.display()));
-            }
-            let holds = |private: &&PathBuf| private.starts_with(path) || path.starts_with(private);
-            if let Some(private) = private.iter().find(holds) {
-                let (path, private) = (path.display(), private.display());
-                return wrong(format!("{path} cannot be given to steps: the server keeps {private} there."));
-            }
-        }
-        Ok(())
     }
 }
 

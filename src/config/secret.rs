@@ -87,8 +87,7 @@ fn run_command(command: &[String]) -> Result<String, SecretError> {
         return Err(SecretError::Empty);
     };
     let failed = |why: String| SecretError::Command(program.clone(), why);
-    let output =
-        Command::new(program).args(arguments).output().map_err(|error| failed(error.to_string()))?;
+    let output = Command::new(program).args(arguments).output().map_err(|error| failed(error.to_string()))?;
     if !output.status.success() {
         return Err(failed(output.status.to_string()));
     }

@@ -155,9 +155,12 @@ impl GitHub {
             .map_err(|_| no_answer(format!("within {} s", CALL_TIME.as_secs())))?;
         let (status, headers, bytes) = answer.map_err(|failure| match failure {
             Failure::NoAnswer(why) => no_answer(why),
-            Failure::Token(status, message) => {
-                GitHubError::Status { status, call: "a new token".to_owned(), message, details: String::new() }
-            }
+            Failure::Token(status, message) => GitHubError::Status {
+                status,
+                call: "a new token".to_owned(),
+                message,
+                details: String::new(),
+            },
         })?;
         let more = headers
             .get("link")
@@ -202,7 +205,8 @@ async fn send(
     route: &str,
     body: Option<&Value>,
 ) -> Result<(StatusCode, axum::http::HeaderMap, Vec<u8>), Failure> {
-    let request = Request::builder().method(method).uri(route).header("accept", "application/vnd.github+json");
+    let request =
+        Request::builder().method(method).uri(route).header("accept", "application/vnd.github+json");
     let failed = |error: octocrab::Error| match error {
         octocrab::Error::GitHub { source, .. } => {
             Failure::Token(source.status_code.as_u16(), source.message.clone())

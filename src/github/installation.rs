@@ -109,7 +109,11 @@ impl GitHub {
     }
 
     /// Returns a token with which git may read and write this one repository and nothing else.
-    pub async fn git_token(&self, installation: u64, repository_id: u64) -> Result<SecretString, GitHubError> {
+    pub async fn git_token(
+        &self,
+        installation: u64,
+        repository_id: u64,
+    ) -> Result<SecretString, GitHubError> {
         let route = format!("/app/installations/{installation}/access_tokens");
         let narrowed = json!({"repository_ids": [repository_id], "permissions": {"contents": "write"}});
         self.git_tokens
@@ -170,14 +174,24 @@ impl GitHub {
     }
 
     /// Writes a comment in a thread and returns its id.
-    pub async fn create_comment(&self, place: Place<'_>, thread: u64, body: &str) -> Result<u64, GitHubError> {
+    pub async fn create_comment(
+        &self,
+        place: Place<'_>,
+        thread: u64,
+        body: &str,
+    ) -> Result<u64, GitHubError> {
         let route = place.route(&format!("issues/{thread}/comments"));
         let comment: Id = self.write(place.who(), Method::POST, &route, &json!({"body": body})).await?;
         Ok(comment.id)
     }
 
     /// Replaces a comment's text.
-    pub async fn update_comment(&self, place: Place<'_>, comment: u64, body: &str) -> Result<(), GitHubError> {
+    pub async fn update_comment(
+        &self,
+        place: Place<'_>,
+        comment: u64,
+        body: &str,
+    ) -> Result<(), GitHubError> {
         let route = place.route(&format!("issues/comments/{comment}"));
         let _: Value = self.write(place.who(), Method::PATCH, &route, &json!({"body": body})).await?;
         Ok(())

@@ -4,6 +4,7 @@
 //! `docs/decisions/0004-sandbox.md` tells why it is built so, and what it does not protect from.
 
 mod cage;
+mod check;
 pub mod environment;
 mod give;
 mod probe;
@@ -18,6 +19,7 @@ mod supervise;
 use std::fmt;
 use std::io;
 
+pub use check::check;
 pub use give::{Owner, give_to};
 pub use process::ProcessLane;
 pub use sandbox::{HOME, refuse_read_only_path};

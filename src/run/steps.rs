@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use tokio::sync::mpsc;
-
 use crate::brief::Step;
 use crate::run::redact::Redactor;
 use crate::run::report::StepReport;
@@ -51,12 +49,4 @@ pub enum StepEvent {
         /// Tells how.
         report: Box<StepReport>,
     },
-}
-
-/// Returns an event sink that passes events to a channel and drops those that a slow reader leaves
-/// no room for: what is true stands in the reports and log files, never in events alone.
-pub fn into_channel(sender: mpsc::Sender<StepEvent>) -> impl Fn(StepEvent) + Send + Sync {
-    move |event| {
-        let _dropped_when_full = sender.try_send(event);
-    }
 }

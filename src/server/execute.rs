@@ -13,11 +13,11 @@ use crate::error::log_internal;
 use crate::lane::Slot;
 use crate::publish::comment::{self, CommentContext};
 use crate::queue::task::Transition;
-use crate::run::attempt::{Judged, Order, attempt, blank_report, internal};
 use crate::run::changeset::Changeset;
 use crate::run::mirror::{Mirror, Remote};
 use crate::run::report::{Problem, RunReport, RunStatus};
 use crate::run::steps::StepEvent;
+use crate::server::attempt::{Judged, Order, attempt, blank_report, internal};
 use crate::store::StoreError;
 use crate::store::models::{ClaimedTask, Effect, EffectPayload};
 
@@ -50,13 +50,7 @@ pub async fn run(server: &Server, entry: &LaneEntry, slot: Slot, task: ClaimedTa
     publish_and_finish(server, &task, &brief, judged.report, judged.changeset).await;
 }
 
-async fn judge(
-    server: &Server,
-    entry: &LaneEntry,
-    slot: &Slot,
-    task: &ClaimedTask,
-    brief: &Brief,
-) -> Judged {
+async fn judge(server: &Server, entry: &LaneEntry, slot: &Slot, task: &ClaimedTask, brief: &Brief) -> Judged {
     let mirror = match fetch(server, task).await {
         Ok(mirror) => mirror,
         Err(problem) => {
@@ -93,14 +87,17 @@ async fn fetch(server: &Server, task: &ClaimedTask) -> Result<Arc<Mirror>, Probl
     let mut tried = 0;
     loop {
         tried += 1;
-        let failed: Box<dyn std::fmt::Display + Send + Sync> =
-            match server.github.git_token(task.brief.installation_id, task.brief.source.repository_id).await {
-                Ok(token) => match mirror.fetch(&remote, Some(&token)).await {
-                    Ok(()) => return Ok(mirror),
-                    Err(error) => Box::new(error),
-                },
+        let failed: Box<dyn std::fmt::Display + Send + Sync> = match server
+            .github
+            .git_token(task.brief.installation_id, task.brief.source.repository_id)
+            .await
+        {
+            Ok(token) => match mirror.fetch(&remote, Some(&token)).await {
+                Ok(()) => return Ok(mirror),
                 Err(error) => Box::new(error),
-            };
+            },
+            Err(error) => Box::new(error),
+        };
         if tried == FETCHES || server.abort.is_cancelled() {
             return Err(internal("the repository cannot be fetched", &failed));
         }

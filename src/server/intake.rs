@@ -105,13 +105,18 @@ async fn look(server: &Server, delivery: &PendingDelivery) -> Result<Intake, Loo
     if is_empty(&extraction) && !told_before {
         return Ok(ignored("there is no brief in it"));
     }
-    if server.store.source_updated_at(event.source).await?.is_some_and(|newest| newest > event.updated_at_ms) {
+    if server.store.source_updated_at(event.source).await?.is_some_and(|newest| newest > event.updated_at_ms)
+    {
         return Ok(ignored("a newer version of the text was seen before"));
     }
     let seen = Some((event.source, event.updated_at_ms));
     if let Some((account, found)) = lacking(server, &event).await? {
         let reason = format!("`{}` has the permission `{found}` only", account.login);
-        let effects = if extraction.fences.is_empty() { vec![] } else { refusal(server, &event, account, found).await? };
+        let effects = if extraction.fences.is_empty() {
+            vec![]
+        } else {
+            refusal(server, &event, account, found).await?
+        };
         return Ok(Intake { seen, effects, ignored: Some(reason), ..Intake::default() });
     }
     let known = if event.edited { server.store.known_digests(event.source).await? } else { vec![] };
@@ -183,8 +188,8 @@ fn accept(
     guid: &str,
 ) -> Result<(BriefRow, String), Vec<Diagnostic>> {
     let brief = brief::parse(&fence.text, &fence.origin())?;
-    let lane = decide(&brief, &event.repository, &server.config.lanes)
-        .map_err(|error| vec![about(fence, error)])?;
+    let lane =
+        decide(&brief, &event.repository, &server.config.lanes).map_err(|error| vec![about(fence, error)])?;
     let digest = text_digest(&fence.text);
     let index = u32::try_from(fence.index).unwrap_or(u32::MAX);
     let row = BriefRow {

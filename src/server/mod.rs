@@ -1,9 +1,10 @@
 //! The running server: four workers around the store, each woken when there is something to do.
 //!
 //! [`intake`] turns deliveries into tasks, [`dispatcher`] gives tasks to lanes, [`execute`] makes one
-//! run and publishes it, [`outbox`] writes what is owed to GitHub. They share nothing but the store,
+//! run ([`attempt`]) and has it published, [`outbox`] writes what is owed to GitHub. They share nothing but the store,
 //! so whatever one of them leaves half done is found there by the next start.
 
+pub mod attempt;
 pub mod dispatcher;
 pub mod execute;
 pub mod intake;

@@ -9,11 +9,11 @@ use crate::publish::branch::branch_name;
 use crate::publish::commit::{CommitRequest, Signature, build_commit};
 use crate::publish::message::commit_message;
 use crate::publish::pull_request::{PullRequestText, pr_body, pr_title};
-use crate::run::attempt::{internal, problem};
 use crate::run::changeset::{Changeset, CommitId};
 use crate::run::mirror::Remote;
 use crate::run::push::PushOutcome;
 use crate::run::report::{Problem, RunReport};
+use crate::server::attempt::{internal, problem};
 use crate::store::models::ClaimedTask;
 
 /// How often publishing is tried while GitHub fails; with the waits between, about an hour.
@@ -68,7 +68,10 @@ pub async fn publish(
             Failure::Passing(why, least) => (why, least.max((1_000 << attempts.min(8)).min(300_000))),
         };
         if attempts >= MOST_ATTEMPTS {
-            return Err(Unpublished::Refused(refused("pull-request-refused", &format!("GitHub fails: {why}"))));
+            return Err(Unpublished::Refused(refused(
+                "pull-request-refused",
+                &format!("GitHub fails: {why}"),
+            )));
         }
         tracing::warn!(run = task.run_id, attempts, error = why, "publishing failed and is tried again");
         tokio::select! {
@@ -88,11 +91,7 @@ async fn commit(
     let bot = server.github.bot().await.map_err(|error| internal("the App's name is unknown", &error))?;
     let message = commit_message(
         &output.commit_message,
-        &[
-            ("Brief", &report.brief),
-            ("Run", &report.run),
-            ("Requested-by", &task.brief.requested_by),
-        ],
+        &[("Brief", &report.brief), ("Run", &report.run), ("Requested-by", &task.brief.requested_by)],
     );
     let mirror = server
         .mirrors
@@ -170,7 +169,9 @@ async fn push(server: &Server, task: &ClaimedTask, commit: CommitId, branch: &st
         Ok(PushOutcome::Pushed | PushOutcome::AlreadyThere) => Ok(()),
         Ok(PushOutcome::Conflict { found }) => Err(Failure::Final(problem(
             "branch-conflict",
-            format!("The branch `{branch}` is there already, at the commit {found}, which is not this run's."),
+            format!(
+                "The branch `{branch}` is there already, at the commit {found}, which is not this run's."
+            ),
             "Look at that branch; delete it if it is not needed, and post the brief again.",
         ))),
         Ok(PushOutcome::Rejected { reason }) => Err(Failure::Final(refused("push-rejected", &reason))),

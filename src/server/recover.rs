@@ -7,8 +7,8 @@ use super::{Server, execute};
 use crate::brief::{self, Origin};
 use crate::error::log_internal;
 use crate::queue::task::{Event, TaskState};
-use crate::run::attempt::{blank_report, problem};
 use crate::run::workspace::RunDirs;
+use crate::server::attempt::{blank_report, problem};
 use crate::store::StoreError;
 use crate::store::models::{ClaimedTask, JudgedRun};
 

@@ -30,21 +30,18 @@ pub(super) async fn owe(tx: &mut Transaction<'_, Sqlite>, effect: &Effect) -> Re
 impl Store {
     /// Tells whether an effect was ever owed under this key.
     pub async fn effect_known(&self, key: &str) -> Result<bool, StoreError> {
-        let row = sqlx::query("SELECT 1 FROM effects WHERE key = ?")
-            .bind(key)
-            .fetch_optional(&self.reader)
-            .await?;
+        let row =
+            sqlx::query("SELECT 1 FROM effects WHERE key = ?").bind(key).fetch_optional(&self.reader).await?;
         Ok(row.is_some())
     }
 
     /// Returns the oldest effect that is owed and may be tried by now.
     pub async fn next_effect(&self) -> Result<Option<Effect>, StoreError> {
-        let row = sqlx::query(
-            "SELECT * FROM effects WHERE state = 'owed' AND not_before <= ? ORDER BY id LIMIT 1",
-        )
-        .bind(now_ms())
-        .fetch_optional(&self.reader)
-        .await?;
+        let row =
+            sqlx::query("SELECT * FROM effects WHERE state = 'owed' AND not_before <= ? ORDER BY id LIMIT 1")
+                .bind(now_ms())
+                .fetch_optional(&self.reader)
+                .await?;
         row.map(|row| read(&row)).transpose()
     }
 

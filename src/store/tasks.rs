@@ -9,7 +9,7 @@ use super::effects;
 use super::models::{BriefRow, ClaimedTask, Effect, JudgedRun};
 use super::sqlite::{Store, StoreError, now_ms, signed, unsigned};
 use crate::brief::Source;
-use crate::queue::task::{Transition, TaskState};
+use crate::queue::task::{TaskState, Transition};
 
 /// Stores a brief and its task; returns 0 when the ledger knows the brief.
 ///
@@ -46,13 +46,15 @@ pub(super) async fn insert(
     }
     supersede(tx, brief).await?;
     let now = now_ms();
-    sqlx::query("INSERT INTO tasks (brief_id, lane, state, queued_at, changed_at) VALUES (?, ?, 'queued', ?, ?)")
-        .bind(brief.id.to_string())
-        .bind(lane)
-        .bind(now)
-        .bind(now)
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "INSERT INTO tasks (brief_id, lane, state, queued_at, changed_at) VALUES (?, ?, 'queued', ?, ?)",
+    )
+    .bind(brief.id.to_string())
+    .bind(lane)
+    .bind(now)
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
     Ok(1)
 }
 
@@ -90,13 +92,15 @@ impl Store {
             return Ok(None);
         };
         let (id, epoch): (i64, i64) = (claimed.get("id"), claimed.get("epoch"));
-        sqlx::query("INSERT INTO runs (id, task_id, epoch, state, started_at) VALUES (?, ?, ?, 'running', ?)")
-            .bind(run_id)
-            .bind(id)
-            .bind(epoch)
-            .bind(now_ms())
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(
+            "INSERT INTO runs (id, task_id, epoch, state, started_at) VALUES (?, ?, ?, 'running', ?)",
+        )
+        .bind(run_id)
+        .bind(id)
+        .bind(epoch)
+        .bind(now_ms())
+        .execute(&mut *tx)
+        .await?;
         let brief = sqlx::query("SELECT * FROM briefs WHERE id = ?")
             .bind(claimed.get::<String, _>("brief_id"))
             .fetch_one(&mut *tx)
@@ -229,8 +233,10 @@ impl Store {
 
     /// Returns the state of a brief's task.
     pub async fn task_state(&self, brief: &str) -> Result<Option<TaskState>, StoreError> {
-        let row =
-            sqlx::query("SELECT state FROM tasks WHERE brief_id = ?").bind(brief).fetch_optional(&self.reader).await?;
+        let row = sqlx::query("SELECT state FROM tasks WHERE brief_id = ?")
+            .bind(brief)
+            .fetch_optional(&self.reader)
+            .await?;
         row.map(|row| {
             let word: &str = row.get("state");
             TaskState::from_word(word).ok_or_else(|| StoreError::Entry(format!("task state `{word}`")))

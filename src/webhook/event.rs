@@ -204,7 +204,10 @@ fn read(kind: Kind, payload: Payload, app_id: u64) -> Result<TextEvent, String> 
         edited,
         updated_at_ms: item.updated_at.or(item.submitted_at).map_or(0, |at| at.timestamp_millis()),
         url: item.html_url,
-        thread: Thread { number: number.ok_or("the thread has no number")?, title: title.unwrap_or_default() },
+        thread: Thread {
+            number: number.ok_or("the thread has no number")?,
+            title: title.unwrap_or_default(),
+        },
         author,
         sender,
         repository: RepoName { owner: repository.owner.login, name: repository.name },

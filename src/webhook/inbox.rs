@@ -68,9 +68,10 @@ async fn take(
     if !signature::is_valid(&inbox.secret, &body, signature) {
         return Err((StatusCode::UNAUTHORIZED, "the signature does not fit the body\n"));
     }
-    let event = name(headers, "x-github-event").ok_or((StatusCode::BAD_REQUEST, "X-GitHub-Event is missing\n"))?;
-    let guid =
-        name(headers, "x-github-delivery").ok_or((StatusCode::BAD_REQUEST, "X-GitHub-Delivery is missing\n"))?;
+    let event =
+        name(headers, "x-github-event").ok_or((StatusCode::BAD_REQUEST, "X-GitHub-Event is missing\n"))?;
+    let guid = name(headers, "x-github-delivery")
+        .ok_or((StatusCode::BAD_REQUEST, "X-GitHub-Delivery is missing\n"))?;
     match inbox.store.insert_delivery(guid, event, &body).await {
         Ok(Stored::New) => {
             tracing::info!(guid, event, bytes = body.len(), "delivery stored");
@@ -91,7 +92,8 @@ async fn read(
     body: Body,
 ) -> Result<axum::body::Bytes, (StatusCode, &'static str)> {
     const TOO_LARGE: (StatusCode, &str) = (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n");
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let length =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > inbox.body_limit) {
         return Err(TOO_LARGE);
     }

@@ -14,8 +14,11 @@ fn code(result: &Value) -> &str {
 #[tokio::test]
 async fn a_failing_step_is_told_and_its_work_is_kept() {
     let town = Town::new().await;
-    let steps =
-        [("write", "echo half > half.txt"), ("fail", "echo 'the last words'\nexit 7"), ("later", "echo never")];
+    let steps = [
+        ("write", "echo half > half.txt"),
+        ("fail", "echo 'the last words'\nexit 7"),
+        ("later", "echo never"),
+    ];
     let (comment, result) = town.run(&steps, &["half.txt"]).await;
     assert_eq!((result["status"].as_str(), code(&result)), (Some("failure"), "step-failed"));
     assert_eq!(result["steps"][1]["exit_code"], 7);
@@ -50,7 +53,8 @@ async fn a_step_that_takes_too_long_or_falls_silent_is_ended() {
 #[tokio::test]
 async fn a_flood_of_output_fits_into_a_comment_and_costs_no_memory() {
     let town = Town::new().await;
-    let flood = "echo first words\nhead -c 200000000 /dev/zero | tr '\\0' '@'\necho\necho last words\necho x > x.txt";
+    let flood =
+        "echo first words\nhead -c 200000000 /dev/zero | tr '\\0' '@'\necho\necho last words\necho x > x.txt";
     let (comment, result) = town.run(&[("flood", flood)], &["x.txt"]).await;
     assert_eq!(result["status"], "success", "{}", comment.body);
     assert!(comment.body.chars().count() <= 65_536 && comment.body.contains("last words"));
@@ -109,9 +113,19 @@ async fn hooks_and_settings_that_a_step_plants_are_never_run() {
 async fn a_search_for_credentials_finds_none() {
     let canary = "canary-b7c1e9d2";
     let environment: Vec<(&str, &str)> = [
-        "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-        "GOOGLE_API_KEY", "GOOGLE_APPLICATION_CREDENTIALS", "AZURE_OPENAI_API_KEY", "GITHUB_TOKEN", "GH_TOKEN",
-        "GITLAB_TOKEN", "SSH_AUTH_SOCK", "SOME_OTHER_SECRET",
+        "OPENAI_API_KEY",
+        "ANTHROPIC_API_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "GOOGLE_API_KEY",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "AZURE_OPENAI_API_KEY",
+        "GITHUB_TOKEN",
+        "GH_TOKEN",
+        "GITLAB_TOKEN",
+        "SSH_AUTH_SOCK",
+        "SOME_OTHER_SECRET",
     ]
     .map(|name| (name, canary))
     .into();
@@ -141,8 +155,9 @@ async fn a_fork_bomb_is_bounded_and_a_daemon_is_gone_when_the_run_ends() {
     assert_eq!(result["status"], "failure");
 
     let name = format!("codex-daemon-{}", std::process::id());
-    let daemon =
-        format!("cp /usr/bin/sleep /tmp/{name}\n( setsid nohup /tmp/{name} 1000 >/dev/null 2>&1 & )\necho x > x.txt");
+    let daemon = format!(
+        "cp /usr/bin/sleep /tmp/{name}\n( setsid nohup /tmp/{name} 1000 >/dev/null 2>&1 & )\necho x > x.txt"
+    );
     let (comment, result) = town.run(&[("daemon", &daemon)], &["x.txt"]).await;
     assert_eq!(result["status"], "success", "{}", comment.body);
     assert!(!is_running(&name), "the daemon outlived its run");

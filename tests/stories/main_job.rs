@@ -4,7 +4,8 @@ use github_sim::Subject;
 
 use crate::support::{REPO, Town, brief};
 
-const SUM: (&str, &str) = ("sum", "mkdir -p reports\nawk '{s += $1} END {print s}' data/numbers.txt > reports/sum.txt");
+const SUM: (&str, &str) =
+    ("sum", "mkdir -p reports\nawk '{s += $1} END {print s}' data/numbers.txt > reports/sum.txt");
 
 #[tokio::test]
 async fn a_brief_in_an_issue_becomes_one_pull_request_and_one_comment() {
@@ -37,8 +38,11 @@ async fn a_brief_may_stand_in_a_comment_a_pull_request_a_review_or_a_review_comm
     let town = Town::new().await;
     let sim = &town.sim;
     let issue = sim.open_issue(REPO, "maria", "A question", "Why?").unwrap();
-    let pull = sim.open_pull_with_files(REPO, "maria", "topic", &[("topic.txt", "x\n")], ("A topic", "Body")).unwrap();
-    let text = |name: &str| brief(&[("write", &format!("echo {name} > {name}.txt"))], &[&format!("{name}.txt")]);
+    let pull = sim
+        .open_pull_with_files(REPO, "maria", "topic", &[("topic.txt", "x\n")], ("A topic", "Body"))
+        .unwrap();
+    let text =
+        |name: &str| brief(&[("write", &format!("echo {name} > {name}.txt"))], &[&format!("{name}.txt")]);
 
     sim.comment(REPO, issue.number, "maria", &text("issue-comment")).unwrap();
     assert_eq!(town.result(issue.number, 1).await.1["status"], "success");
@@ -69,8 +73,7 @@ async fn two_briefs_in_one_text_are_two_runs() {
 #[tokio::test]
 async fn a_delivery_that_comes_again_does_nothing() {
     let town = Town::new().await;
-    let issue =
-        town.sim.open_issue(REPO, "maria", "Once", &brief(&[SUM], &["reports/sum.txt"])).unwrap();
+    let issue = town.sim.open_issue(REPO, "maria", "Once", &brief(&[SUM], &["reports/sum.txt"])).unwrap();
     town.result(issue.number, 1).await;
     let delivery = town.sim.deliveries().into_iter().find(|delivery| delivery.event == "issues").unwrap();
     for _ in 0..5 {

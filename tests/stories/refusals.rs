@@ -109,7 +109,8 @@ async fn a_missing_branch_is_told() {
 async fn without_bubblewrap_the_lane_takes_nothing_and_says_so() {
     let bin = tempfile::tempdir().unwrap();
     for program in ["git", "bash", "sh"] {
-        let found = std::process::Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap();
+        let found =
+            std::process::Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap();
         let path = String::from_utf8(found.stdout).unwrap();
         std::os::unix::fs::symlink(path.trim(), bin.path().join(program)).unwrap();
     }

@@ -37,7 +37,8 @@ impl Town {
 
     pub(crate) async fn with(lanes: &str, environment: &[(&str, &str)]) -> Self {
         let sim = GithubSim::start().await.unwrap();
-        let files = [("README.md", "# Example\n"), ("data/numbers.txt", "1\n2\n3\n"), (".gitignore", "*.o\n")];
+        let files =
+            [("README.md", "# Example\n"), ("data/numbers.txt", "1\n2\n3\n"), (".gitignore", "*.o\n")];
         sim.create_repository(REPO, &files).unwrap();
         for (login, permission) in
             [("maria", Permission::Write), ("olga", Permission::Write), ("rob", Permission::Read)]

@@ -7,19 +7,19 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
-use super::changeset::{Changeset, CommitId};
-use super::checkout::{SANDBOX_OBJECTS, checkout};
-use super::collect::{CollectRequest, collect};
-use super::mirror::Mirror;
-use super::redact::Redactor;
-use super::report::{LogSummary, Problem, RunReport, RunStatus, StepReport, StepStatus};
-use super::steps::{StepEvent, StepsOrder};
-use super::workspace::RunDirs;
 use crate::brief::{Brief, BriefId, text_digest};
 use crate::error::log_internal;
 use crate::judge::output_contract;
 use crate::lane::{LaneError, ProcessLane, Slot};
 use crate::publish::diff::summarize;
+use crate::run::changeset::{Changeset, CommitId};
+use crate::run::checkout::{SANDBOX_OBJECTS, checkout};
+use crate::run::collect::{CollectRequest, collect};
+use crate::run::mirror::Mirror;
+use crate::run::redact::Redactor;
+use crate::run::report::{LogSummary, Problem, RunReport, RunStatus, StepReport, StepStatus};
+use crate::run::steps::{StepEvent, StepsOrder};
+use crate::run::workspace::RunDirs;
 use crate::store::blobs::Blobs;
 
 /// The most bytes of the diff that a report holds; a comment has 65,536 characters for everything.
@@ -129,10 +129,8 @@ async fn work(
 
 fn base_commit(order: Order<'_>) -> Result<CommitId, Problem> {
     let branch = &order.brief.branch;
-    let found = order
-        .mirror
-        .resolve_branch(branch)
-        .map_err(|error| internal("the mirror cannot be read", &error))?;
+    let found =
+        order.mirror.resolve_branch(branch).map_err(|error| internal("the mirror cannot be read", &error))?;
     found.ok_or_else(|| {
         problem(
             "branch-not-found",

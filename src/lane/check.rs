@@ -1,0 +1,81 @@
+//! What must hold for a lane's configuration beyond its types.
+
+use std::path::PathBuf;
+
+use super::environment::refuse_environment_name;
+use super::sandbox::refuse_read_only_path;
+use crate::brief::validate;
+use crate::config::{LaneConfig, invalid};
+use crate::error::UserError;
+
+/// Checks a lane; `private` are the paths of the server that no step may see.
+///
+/// # Errors
+/// Fails with `config-invalid`, which names the lane and what is wrong with it.
+pub fn check(lane: &LaneConfig, private: &[PathBuf]) -> Result<(), UserError> {
+    let wrong = |what: String| Err(invalid(format!("lane `{}`: {what}", lane.name)));
+    if validate::executor(&lane.name).is_err() {
+        return wrong("the name must be one that a brief can give as `executor`.".to_owned());
+    }
+    if lane.parallel == 0 {
+        return wrong("`parallel` is 0, so it would never run anything; use `enabled = false`.".to_owned());
+    }
+    for pattern in &lane.repositories {
+        let parts: Vec<&str> = pattern.split('/').collect();
+        if parts.len() != 2 || parts.iter().any(|part| part.is_empty()) || parts[0].contains('*') {
+            return wrong(format!("`{pattern}` is neither `owner/name` nor `owner/*`."));
+        }
+    }
+    for name in &lane.environment {
+        if let Some(reason) = refuse_environment_name(name) {
+            return wrong(format!("the variable {name} cannot be given to steps: {reason}."));
+        }
+    }
+    for path in &lane.read_only_paths {
+        if let Some(reason) = refuse_read_only_path(path) {
+            return wrong(format!("{} cannot be given to steps: {reason}.", path.display()));
+        }
+        let holds = |private: &&PathBuf| private.starts_with(path) || path.starts_with(private);
+        if let Some(private) = private.iter().find(holds) {
+            let (path, private) = (path.display(), private.display());
+            return wrong(format!("{path} cannot be given to steps: the server keeps {private} there."));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut LaneConfig)) -> String {
+        let mut lane = LaneConfig::named("devbox-codex");
+        change(&mut lane);
+        check(&lane, &["/srv/state".into()]).unwrap_err().message
+    }
+
+    #[test]
+    fn a_lane_with_a_name_is_fine() {
+        check(&LaneConfig::named("devbox-codex"), &[]).unwrap();
+    }
+
+    #[test]
+    fn names_of_credentials_are_refused() {
+        assert!(refused(|lane| lane.environment = vec!["GITHUB_TOKEN".into()]).contains("GITHUB_TOKEN"));
+    }
+
+    #[test]
+    fn what_the_server_keeps_cannot_be_given_to_steps() {
+        assert!(refused(|lane| lane.read_only_paths = vec!["/srv".into()]).contains("/srv/state"));
+        assert!(
+            refused(|lane| lane.read_only_paths = vec!["/srv/state/blobs".into()]).contains("/srv/state")
+        );
+    }
+
+    #[test]
+    fn a_lane_that_could_never_run_is_refused() {
+        assert!(refused(|lane| lane.parallel = 0).contains("parallel"));
+        assert!(refused(|lane| lane.name = "a b".into()).contains("name"));
+        assert!(refused(|lane| lane.repositories = vec!["*".into()]).contains("owner"));
+    }
+}
