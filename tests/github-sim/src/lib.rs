@@ -36,6 +36,7 @@ mod server;
 mod sim;
 mod sim_acting;
 mod sim_reading;
+mod sim_setup;
 mod webhook;
 mod world;
 

@@ -64,7 +64,17 @@ async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let sim = start(&arguments).await?;
     print!("{}", told(&arguments, &sim));
-    tokio::signal::ctrl_c().await.context("waiting for Ctrl-C")
+    stopped().await.context("waiting for the end")
+}
+
+/// Waits for Ctrl-C or a polite kill, so that the folder of the repositories goes with the process.
+async fn stopped() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminated.recv() => Ok(()),
+    }
 }
 
 async fn start(arguments: &Arguments) -> anyhow::Result<GithubSim> {
