@@ -67,7 +67,7 @@ impl Town {
     pub(crate) async fn result(&self, thread: u64, nth: usize) -> (Comment, Value) {
         let found = self.sim.wait_for(SOON, |world| {
             let comments = world.comments(REPO, thread).into_iter();
-            comments.filter(|comment| is_result(comment)).nth(nth - 1)
+            comments.filter(is_result).nth(nth - 1)
         });
         let comment = match found.await {
             Ok(comment) => comment,
