@@ -48,3 +48,6 @@ pub fn refusal_comment(user: &str, found: &str, needed: &str, key: &str) -> Stri
         marker("notice", key)
     )
 }
+
+#[cfg(test)]
+mod tests;
