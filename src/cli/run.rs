@@ -21,7 +21,7 @@ use crate::publish::diff;
 use crate::publish::message::commit_message;
 use crate::run::mirror::{Mirror, Mirrors, Remote};
 use crate::run::push::PushOutcome;
-use crate::run::report::{RunReport, RunStatus};
+use crate::run::report::{RunReport, RunStatus, StepStatus};
 use crate::run::steps::StepEvent;
 use crate::server::attempt::{Judged, Order, attempt, problem};
 use crate::store::blobs::Blobs;
@@ -192,24 +192,31 @@ impl Bench {
         Ok(Self { state, mirror, remote, blobs, stop })
     }
 
+    /// Tells what would be done; returns whether it could be.
     fn explain(&self, found: &Found, lane: &LaneConfig) -> bool {
         let brief = &found.brief;
-        println!("brief {}", found.id.short());
-        match self.mirror.resolve_branch(&brief.branch) {
-            Ok(Some(base)) => println!("  base      {} at {base}", brief.branch),
-            _ => println!("  base      {}: there is no such branch", brief.branch),
-        }
-        println!("  lane      {} (network {:?}, sandbox {:?})", lane.name, lane.network, lane.sandbox);
-        println!("  workdir   {}", brief.workdir);
+        let base = self.mirror.resolve_branch(&brief.branch).ok().flatten();
+        let mut lines = vec![format!("brief {}", found.id.short())];
+        lines.push(match &base {
+            Some(base) => format!("  base      {} at {base}", brief.branch),
+            None => format!("  base      {}: there is no such branch", brief.branch),
+        });
+        let (network, sandbox) = (format!("{:?}", lane.network), format!("{:?}", lane.sandbox));
+        let (network, sandbox) = (network.to_lowercase(), sandbox.to_lowercase());
+        lines.push(format!("  lane      {} (network {network}, sandbox {sandbox})", lane.name));
+        lines.push(format!("  workdir   {}", brief.workdir));
         for (at, step) in brief.steps.iter().enumerate() {
-            println!("  step {:<4} {} ({} lines)", at + 1, step.name, step.shell.lines().count());
+            lines.push(format!("  step {:<4} {} ({} lines)", at + 1, step.name, step.shell.lines().count()));
         }
         if let Some(output) = brief.pull_request() {
-            println!("  commit    {}", output.commit_message.lines().next().unwrap_or_default());
-            println!("  branch    {}", branch_name(output.link_issue, &output.title, &found.id.short()));
-            println!("  files     {}", output.files.join(", "));
+            let subject = output.commit_message.lines().next().unwrap_or_default();
+            lines.push(format!("  commit    {subject}"));
+            let branch = branch_name(output.link_issue, &output.title, &found.id.short());
+            lines.push(format!("  branch    {branch}"));
+            lines.push(format!("  files     {}", output.files.join(", ")));
         }
-        matches!(self.mirror.resolve_branch(&brief.branch), Ok(Some(_)))
+        print(&lines.join("\n"));
+        base.is_some()
     }
 
     async fn run(&self, found: &Found, lane: ProcessLane) -> bool {
@@ -243,7 +250,7 @@ impl Bench {
         if judged.report.status != RunStatus::Success {
             self.keep_patch(found, &judged);
         }
-        println!("{}", for_terminal(&judged.report));
+        print(&for_terminal(&judged.report));
         judged.report.status == RunStatus::Success
     }
 
@@ -295,6 +302,11 @@ impl Bench {
     }
 }
 
+/// Prints to standard output; a reader that went away, such as `head`, is no reason to fail.
+fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
 /// Shows progress while it happens.
 fn show(event: StepEvent) {
     match event {
@@ -304,9 +316,10 @@ fn show(event: StepEvent) {
             let _ = std::io::stderr()
                 .write_all(crate::publish::inert::visible(&String::from_utf8_lossy(&bytes)).as_bytes());
         }
+        StepEvent::Ended { report, .. } if report.status == StepStatus::Skipped => {}
         StepEvent::Ended { index, report } => {
-            let seconds = report.duration_ms as f64 / 1000.0;
-            eprintln!("── step {}: {:?} after {seconds:.1} s", index + 1, report.status);
+            let (seconds, word) = (report.duration_ms as f64 / 1000.0, report.status.word());
+            eprintln!("── step {}: {word} after {seconds:.1} s", index + 1);
         }
     }
 }

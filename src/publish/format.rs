@@ -131,15 +131,14 @@ pub(super) fn step_table(steps: &[StepReport]) -> String {
     out
 }
 
-fn result_cell(status: StepStatus) -> &'static str {
-    match status {
-        StepStatus::Succeeded => "✅ succeeded",
-        StepStatus::Failed => "❌ failed",
-        StepStatus::WallTimeout => "❌ over its time",
-        StepStatus::IdleTimeout => "❌ silent too long",
-        StepStatus::Stopped => "⏹️ stopped",
-        StepStatus::Skipped => "➖ not started",
-    }
+fn result_cell(status: StepStatus) -> String {
+    let sign = match status {
+        StepStatus::Succeeded => "✅",
+        StepStatus::Failed | StepStatus::WallTimeout | StepStatus::IdleTimeout => "❌",
+        StepStatus::Stopped => "⏹️",
+        StepStatus::Skipped => "➖",
+    };
+    format!("{sign} {}", status.word())
 }
 
 fn exit_cell(step: &StepReport) -> String {

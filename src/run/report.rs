@@ -20,6 +20,20 @@ pub enum StepStatus {
     Skipped,
 }
 
+impl StepStatus {
+    /// Returns the words for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::WallTimeout => "over its time",
+            Self::IdleTimeout => "silent too long",
+            Self::Stopped => "stopped",
+            Self::Skipped => "not started",
+        }
+    }
+}
+
 /// One step's result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepReport {
@@ -27,7 +41,8 @@ pub struct StepReport {
     pub name: String,
     /// Tells how the step ended.
     pub status: StepStatus,
-    /// Holds bash's exit code; `None` when a signal or a limit ended it, or when it never started.
+    /// Holds bash's exit code; `None` when a limit ended it, or when it never started. In a sandbox a
+    /// code from 129 to 192 stands here and as `signal`, since bubblewrap does not tell them apart.
     pub exit_code: Option<i32>,
     /// Holds the number of the signal that ended it.
     pub signal: Option<i32>,
