@@ -61,8 +61,8 @@ pub struct Judged {
     pub changeset: Option<Changeset>,
 }
 
-/// Makes the report of a run that has not begun.
-pub fn blank_report(run_id: &str, brief_id: &BriefId, brief: &Brief, text: &str) -> RunReport {
+/// Makes the report of a run that has not begun; without a brief when its text cannot be read any more.
+pub fn blank_report(run_id: &str, brief_id: &BriefId, brief: Option<&Brief>, text: &str) -> RunReport {
     let now = now_ms();
     let skipped = |name: &str| StepReport {
         name: name.to_owned(),
@@ -76,15 +76,15 @@ pub fn blank_report(run_id: &str, brief_id: &BriefId, brief: &Brief, text: &str)
         run: run_id.to_owned(),
         brief: brief_id.to_string(),
         text_digest: text_digest(text).to_string(),
-        executor: brief.executor.clone(),
-        repo: brief.repo.to_string(),
-        branch: brief.branch.clone(),
+        executor: brief.map(|brief| brief.executor.clone()).unwrap_or_default(),
+        repo: brief.map(|brief| brief.repo.to_string()).unwrap_or_default(),
+        branch: brief.map(|brief| brief.branch.clone()).unwrap_or_default(),
         status: RunStatus::Failure,
         problem: None,
         base_commit: None,
         started_at_ms: now,
         ended_at_ms: now,
-        steps: brief.steps.iter().map(|step| skipped(&step.name)).collect(),
+        steps: brief.iter().flat_map(|brief| &brief.steps).map(|step| skipped(&step.name)).collect(),
         changes: Vec::new(),
         diff: String::new(),
         diff_cut: false,
@@ -99,7 +99,7 @@ pub fn blank_report(run_id: &str, brief_id: &BriefId, brief: &Brief, text: &str)
 ///
 /// Whatever goes wrong stands in the report; afterwards the run's folders are gone but for its logs.
 pub async fn attempt(order: Order<'_>, progress: impl Fn(StepEvent) + Send + Sync) -> Judged {
-    let mut report = blank_report(order.run_id, order.brief_id, order.brief, order.text);
+    let mut report = blank_report(order.run_id, order.brief_id, Some(order.brief), order.text);
     let (changeset, problem) = match work(order, &mut report, progress).await {
         Ok((changeset, problem)) => (Some(changeset), problem),
         Err(problem) => (None, Some(problem)),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::lanes::LaneEntry;
-use super::{Server, execute};
+use super::{Server, execute, guarded, recover};
+use crate::error::log_internal;
 use crate::store::StoreError;
 
 /// How long an unavailable lane is left alone before it is tried again, in milliseconds.
@@ -21,7 +22,7 @@ pub async fn work(server: Arc<Server>) {
                 continue;
             }
             if let Err(error) = fill(&server, entry).await {
-                crate::error::log_internal("the queue cannot be read", &error);
+                log_internal("the queue cannot be read", &error);
                 again_at = Some(chrono::Utc::now().timestamp_millis() + 1_000);
             }
         }
@@ -40,7 +41,16 @@ async fn fill(server: &Arc<Server>, entry: &Arc<LaneEntry>) -> Result<(), StoreE
         };
         let (server, entry) = (server.clone(), entry.clone());
         server.clone().tracker.spawn(async move {
-            execute::run(&server, &entry, slot, task).await;
+            let run = {
+                let (server, entry, task) = (server.clone(), entry.clone(), task.clone());
+                guarded("a run breaks", async move { execute::run(&server, &entry, slot, task).await })
+            };
+            if run.await.is_err()
+                && let Err(error) = recover::take_up(&server, &task).await
+            {
+                log_internal("a broken run's task cannot be taken up", &error);
+            }
+            server.wakes.queued.notify_one();
         });
     }
     Ok(())

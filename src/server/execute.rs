@@ -17,7 +17,7 @@ use crate::run::changeset::Changeset;
 use crate::run::mirror::{Mirror, Remote};
 use crate::run::report::{Problem, RunReport, RunStatus};
 use crate::run::steps::StepEvent;
-use crate::server::attempt::{Judged, Order, attempt, blank_report, internal};
+use crate::server::attempt::{Judged, Order, attempt, blank_report, internal, problem};
 use crate::store::StoreError;
 use crate::store::models::{ClaimedTask, Effect, EffectPayload};
 
@@ -30,8 +30,15 @@ pub async fn run(server: &Server, entry: &LaneEntry, slot: Slot, task: ClaimedTa
     let brief = match brief::parse(&task.brief.text, &Origin::document()) {
         Ok(brief) => brief,
         Err(_) => {
-            // It was accepted by a version with other rules.
-            log_internal("a stored brief is not valid any more", &task.brief.id);
+            let mut report = blank_report(&task.run_id, &task.brief.id, None, &task.brief.text);
+            report.problem = Some(problem(
+                "brief-outdated",
+                "The brief was accepted by an earlier version of the server, and today's rules refuse it.",
+                "Post it again; the answer tells what to write instead.",
+            ));
+            if let Err(error) = finish(server, &task, &report).await {
+                log_internal("a run's end cannot be stored", &error);
+            }
             return;
         }
     };
@@ -54,7 +61,7 @@ async fn judge(server: &Server, entry: &LaneEntry, slot: &Slot, task: &ClaimedTa
     let mirror = match fetch(server, task).await {
         Ok(mirror) => mirror,
         Err(problem) => {
-            let mut report = blank_report(&task.run_id, &task.brief.id, brief, &task.brief.text);
+            let mut report = blank_report(&task.run_id, &task.brief.id, Some(brief), &task.brief.text);
             report.problem = Some(problem);
             return Judged { report, changeset: None };
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::Server;
+use super::{Server, guarded};
 use crate::authorize::lanes::decide;
 use crate::authorize::permission::Permission;
 use crate::brief::{self, BriefId, Diagnostic, Extraction, Fence, Severity, extract, text_digest};
@@ -25,6 +25,8 @@ enum LookError {
     Store(#[from] StoreError),
     #[error(transparent)]
     GitHub(#[from] GitHubError),
+    #[error("internal error {0}")]
+    Defect(String),
 }
 
 /// Looks at deliveries, oldest first, until the server ends.
@@ -52,8 +54,12 @@ pub async fn work(server: Arc<Server>) {
     }
 }
 
-async fn handle(server: &Server, delivery: PendingDelivery) {
-    let result = match look(server, &delivery).await {
+async fn handle(server: &Arc<Server>, delivery: PendingDelivery) {
+    let looked = {
+        let (server, delivery) = (server.clone(), delivery.clone());
+        guarded("a delivery breaks the intake", async move { look(&server, &delivery).await }).await
+    };
+    let result = match looked.unwrap_or_else(|id| Err(LookError::Defect(id))) {
         Ok(intake) => {
             if let Some(reason) = &intake.ignored {
                 tracing::info!(guid = delivery.guid, event = delivery.event, reason, "delivery ignored");
@@ -78,6 +84,7 @@ async fn put_off(server: &Server, delivery: &PendingDelivery, error: &LookError)
     let (hopeless, wait) = match error {
         LookError::GitHub(error) => (!error.is_transient(), error.retry_after_ms(delivery.attempts)),
         LookError::Store(_) => (false, 1_000),
+        LookError::Defect(_) => (true, 0),
     };
     tracing::warn!(guid = delivery.guid, attempt = delivery.attempts + 1, %error, "delivery put off");
     let reason = error.to_string();

@@ -93,3 +93,12 @@ impl Server {
         }
     }
 }
+
+/// Does one piece of work on a task of its own, so that a defect in it ends that work and not the
+/// worker; a panic is logged, and its id returned.
+async fn guarded<T: Send + 'static>(
+    what: &str,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, String> {
+    tokio::spawn(work).await.map_err(|error| crate::error::log_internal(what, &error))
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Server;
+use super::{Server, guarded};
 use crate::github::GitHubError;
 use crate::github::installation::Place;
 use crate::store::StoreError;
@@ -15,7 +15,7 @@ const MOST_ATTEMPTS: i64 = 300;
 pub async fn work(server: Arc<Server>) {
     loop {
         let wait_until = match server.store.next_effect().await {
-            Ok(Some(effect)) => match settle(&server, &effect).await {
+            Ok(Some(effect)) => match settle(&server, effect).await {
                 Ok(()) if !server.stop.is_cancelled() => continue,
                 Ok(()) => return,
                 Err(error) => in_a_second("the outbox cannot be written", &error),
@@ -34,8 +34,18 @@ fn in_a_second(what: &str, error: &StoreError) -> Option<i64> {
     Some(chrono::Utc::now().timestamp_millis() + 1_000)
 }
 
-async fn settle(server: &Server, effect: &Effect) -> Result<(), StoreError> {
-    match write(server, effect).await {
+async fn settle(server: &Arc<Server>, effect: Effect) -> Result<(), StoreError> {
+    let effect = Arc::new(effect);
+    let written = {
+        let (server, effect) = (server.clone(), effect.clone());
+        guarded("an owed write breaks the outbox", async move { write(&server, &effect).await }).await
+    };
+    let effect = &*effect;
+    let written = match written {
+        Ok(written) => written,
+        Err(id) => return server.store.give_up_effect(effect, &format!("internal error {id}")).await,
+    };
+    match written {
         Ok(remote_id) => server.store.confirm_effect(effect, remote_id).await,
         Err(error) if error.is_transient() && effect.attempts + 1 < MOST_ATTEMPTS => {
             tracing::warn!(key = effect.key, attempt = effect.attempts + 1, %error, "a write is put off");

@@ -49,12 +49,9 @@ pub async fn publish(
         return Ok(());
     };
     let branch = branch_name(Some(task.brief.thread_number), &output.title, &task.brief.id.short());
-    let commit = commit(server, task, output, report, changeset).await.map_err(Unpublished::Refused)?;
-    report.head_branch = Some(branch.clone());
-    report.head_commit = Some(commit.to_string());
     let mut attempts = 0;
     loop {
-        let failure = match publish_once(server, task, brief, output, report, commit, &branch).await {
+        let failure = match publish_once(server, task, brief, output, report, changeset, &branch).await {
             Ok(pull_request) => {
                 report.pull_request = Some(pull_request.number);
                 report.pull_request_url = Some(pull_request.html_url);
@@ -87,8 +84,9 @@ async fn commit(
     output: &PullRequestOutput,
     report: &RunReport,
     changeset: &Changeset,
-) -> Result<CommitId, Problem> {
-    let bot = server.github.bot().await.map_err(|error| internal("the App's name is unknown", &error))?;
+) -> Result<CommitId, Failure> {
+    let fatal = |what: &str, error: &dyn std::fmt::Display| Failure::Final(internal(what, error));
+    let bot = server.github.bot().await.map_err(failure)?;
     let message = commit_message(
         &output.commit_message,
         &[("Brief", &report.brief), ("Run", &report.run), ("Requested-by", &task.brief.requested_by)],
@@ -96,7 +94,7 @@ async fn commit(
     let mirror = server
         .mirrors
         .mirror(task.brief.source.repository_id)
-        .map_err(|error| internal("the mirror cannot be opened", &error))?;
+        .map_err(|error| fatal("the mirror cannot be opened", &error))?;
     let author = Signature { name: bot.name, email: bot.email };
     let (blobs, files, time) = (server.blobs.clone(), output.files.clone(), report.ended_at_ms / 1000);
     let changeset = changeset.clone();
@@ -115,7 +113,7 @@ async fn commit(
         .await
         .map_err(anyhow::Error::from)
         .flatten()
-        .map_err(|error| internal("the commit cannot be built", &format!("{error:#}")))
+        .map_err(|error| fatal("the commit cannot be built", &format!("{error:#}")))
 }
 
 async fn publish_once(
@@ -123,11 +121,14 @@ async fn publish_once(
     task: &ClaimedTask,
     brief: &Brief,
     output: &PullRequestOutput,
-    report: &RunReport,
-    commit: CommitId,
+    report: &mut RunReport,
+    changeset: &Changeset,
     branch: &str,
 ) -> Result<PullRequest, Failure> {
+    let commit = commit(server, task, output, report, changeset).await?;
     push(server, task, commit, branch).await?;
+    report.head_branch = Some(branch.to_owned());
+    report.head_commit = Some(commit.to_string());
     let place = Place { installation: task.brief.installation_id, repository: &task.brief.repository };
     if let Some(found) = server.github.find_pull_request(place, branch).await.map_err(failure)? {
         return Ok(found);

@@ -45,23 +45,23 @@ fn remove_workspaces(runs: &Path) -> std::io::Result<()> {
         Err(error) => return Err(error),
     };
     for entry in entries {
-        if let Some(run_id) = entry?.file_name().to_str() {
-            RunDirs::of(runs, run_id)?.remove_all_but_logs()?;
+        // What has another name than a run was not put there by the server.
+        if let Some(Ok(dirs)) = entry?.file_name().to_str().map(|run_id| RunDirs::of(runs, run_id)) {
+            dirs.remove_all_but_logs()?;
         }
     }
     Ok(())
 }
 
-async fn take_up(server: &Server, task: &ClaimedTask) -> Result<(), StoreError> {
+/// Queues a lost task again, or fails it when it was lost too often.
+pub(super) async fn take_up(server: &Server, task: &ClaimedTask) -> Result<(), StoreError> {
     let next = TaskState::Running.after(Event::Lost { attempt: task.epoch });
     if next == Some(TaskState::Queued) {
         tracing::warn!(run = task.run_id, "the run was lost with the last server; its task is queued again");
         return server.store.requeue_task(task).await;
     }
-    let Ok(brief) = brief::parse(&task.brief.text, &Origin::document()) else {
-        return Err(StoreError::Entry(format!("the brief {}", task.brief.id)));
-    };
-    let mut report = blank_report(&task.run_id, &task.brief.id, &brief, &task.brief.text);
+    let brief = brief::parse(&task.brief.text, &Origin::document()).ok();
+    let mut report = blank_report(&task.run_id, &task.brief.id, brief.as_ref(), &task.brief.text);
     report.problem = Some(problem(
         "server-restarted",
         format!("The server ended during this run, {} times in all.", task.epoch),

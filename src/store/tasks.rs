@@ -173,14 +173,19 @@ impl Store {
     }
 
     /// Puts a running task back into the queue; its run counts as lost.
+    ///
+    /// Fails with [`StoreError::StaleEpoch`] when the task has another run by now, and when the run was
+    /// judged: its work is done, and is published by the next start.
     pub async fn requeue_task(&self, task: &ClaimedTask) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         let done = sqlx::query(
-            "UPDATE tasks SET state = 'queued', changed_at = ? WHERE id = ? AND epoch = ? AND state = 'running'",
+            "UPDATE tasks SET state = 'queued', changed_at = ? WHERE id = ? AND epoch = ? AND state = 'running'
+                 AND EXISTS (SELECT 1 FROM runs WHERE id = ? AND state = 'running')",
         )
         .bind(now_ms())
         .bind(task.id)
         .bind(task.epoch)
+        .bind(&task.run_id)
         .execute(&mut *tx)
         .await?;
         fenced(done.rows_affected(), task)?;

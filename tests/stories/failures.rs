@@ -19,6 +19,22 @@ async fn a_server_that_dies_during_a_run_ends_it_after_the_next_start() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_told_to_end_finishes_what_runs() {
+    let town = Town::new().await;
+    let text = brief(&[("slow", "sleep 2\necho x > x.txt")], &["x.txt"]);
+    let issue = town.sim.open_issue(REPO, "maria", "End", &text).unwrap();
+    town.logged("step begins").await;
+    let town = town.end_and_restart().await;
+    let (comment, result) = town.result(issue.number, 1).await;
+    assert_eq!(result["status"], "success", "{}", comment.body);
+    town.everything_else_is_done().await;
+    assert_eq!(town.own_comments(issue.number).len(), 1);
+    let pulls = town.sim.pulls(REPO);
+    assert_eq!(pulls.len(), 2, "{pulls:?}");
+    assert!(!town.server.log().contains("queued again"), "the run was lost");
+}
+
+#[tokio::test]
 async fn a_brief_that_takes_the_server_down_twice_is_not_tried_again() {
     let mut town = Town::new().await;
     let text = brief(&[("slow", "sleep 60")], &["x.txt"]);
@@ -34,6 +50,7 @@ async fn a_brief_that_takes_the_server_down_twice_is_not_tried_again() {
 #[tokio::test]
 async fn a_lost_answer_is_no_reason_to_write_twice() {
     let town = Town::new().await;
+    town.sim.fault(Fault::new("GET", "/app").status(502));
     town.sim.fault(Fault::new("POST", "/pulls").status_after_effect(502));
     town.sim.fault(Fault::new("POST", "/comments").status_after_effect(502));
     let (_, result) = town.run(&[("write", "echo x > x.txt")], &["x.txt"]).await;

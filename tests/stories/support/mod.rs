@@ -59,6 +59,13 @@ impl Town {
         self
     }
 
+    /// Tells the server to end, and starts another on the same state.
+    pub(crate) async fn end_and_restart(mut self) -> Self {
+        assert!(self.server.terminate().await.unwrap().success());
+        self.server = start(&self.sim, &self.config, &[]);
+        self
+    }
+
     pub(crate) fn state(&self) -> PathBuf {
         self.folder.path().join("state")
     }

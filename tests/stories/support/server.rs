@@ -95,6 +95,14 @@ impl ServerProcess {
         self.log.lock().map(|log| log.join("\n")).unwrap_or_default()
     }
 
+    /// Tells the server to end, as an operator does, and waits until it has ended.
+    pub(crate) async fn terminate(mut self) -> anyhow::Result<std::process::ExitStatus> {
+        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into()?);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)?;
+        // The simulated GitHub lives on this runtime and must go on meanwhile.
+        Ok(tokio::task::spawn_blocking(move || self.child.wait()).await??)
+    }
+
     /// Kills the server as a crash would.
     pub(crate) fn kill(mut self) {
         let _ = self.child.kill();
