@@ -73,8 +73,9 @@ pub struct Bot {
 }
 
 impl GitHub {
-    /// Looks up the account under which the App commits, once in the life of the process.
-    pub async fn bot(&self) -> Result<Bot, GitHubError> {
+    /// Looks up the account under which the App commits, once in the life of the process; an
+    /// installation must ask, since GitHub tells accounts to nobody who has only the App's own JWT.
+    pub async fn bot(&self, installation: u64) -> Result<Bot, GitHubError> {
         #[derive(Deserialize)]
         struct App {
             slug: String,
@@ -82,7 +83,8 @@ impl GitHub {
         let look_up = async {
             let app: App = self.get(As::App, "/app").await?;
             let name = format!("{}[bot]", app.slug);
-            let user: Id = self.get(As::App, &format!("/users/{}", encode(&name))).await?;
+            let route = format!("/users/{}", encode(&name));
+            let user: Id = self.get(As::Installation(installation), &route).await?;
             let email = format!("{}+{name}@{}", user.id, self.noreply_host());
             Ok(Bot { name, email })
         };

@@ -86,7 +86,7 @@ async fn commit(
     changeset: &Changeset,
 ) -> Result<CommitId, Failure> {
     let fatal = |what: &str, error: &dyn std::fmt::Display| Failure::Final(internal(what, error));
-    let bot = server.github.bot().await.map_err(failure)?;
+    let bot = server.github.bot(task.brief.installation_id).await.map_err(failure)?;
     let message = commit_message(
         &output.commit_message,
         &[("Brief", &report.brief), ("Run", &report.run), ("Requested-by", &task.brief.requested_by)],

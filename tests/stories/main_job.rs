@@ -30,6 +30,9 @@ async fn a_brief_in_an_issue_becomes_one_pull_request_and_one_comment() {
 
     assert_eq!(town.own_comments(issue.number).len(), 1);
     assert_eq!(town.sim.pulls(REPO).len(), 1);
+    let requests = town.sim.requests();
+    let tokens = requests.iter().filter(|request| request.path.ends_with("/access_tokens")).count();
+    assert_eq!(tokens, 2, "one token for the API and one for git serve all calls");
     assert!(town.sim.reactions(REPO, Subject::Issue(issue.number)).iter().any(|it| it.content == "eyes"));
 }
 
