@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::support::{REPO, Town, brief};
+
 const MESSAGES: &str = "docs/messages.md";
 const REFERENCE: &str = "docs/brief-reference.md";
 const SECURITY: &str = "docs/security.md";
@@ -196,4 +198,34 @@ fn every_test_that_the_security_page_names_exists() {
         }
     }
     assert!(count >= 30, "only {count} tests were found in the table of {SECURITY}");
+}
+
+/// Returns the permissions that the App's manifest asks for.
+fn permissions_of_the_manifest() -> Vec<(String, String)> {
+    let manifest = read("app.yml");
+    let block = manifest.split("default_permissions:\n").nth(1).expect("the permissions");
+    let lines = block.lines().take_while(|line| line.starts_with("  "));
+    let pairs =
+        lines.filter(|line| !line.trim_start().starts_with('#')).filter_map(|line| line.split_once(':'));
+    pairs.map(|(name, level)| (name.trim().to_owned(), level.trim().to_owned())).collect()
+}
+
+#[tokio::test]
+async fn the_permissions_of_the_manifest_are_enough_for_the_work() {
+    let permissions = permissions_of_the_manifest();
+    assert!(!permissions.iter().any(|(name, _)| name == "workflows"), "{permissions:?}");
+    let town = Town::new().await;
+    let given: Vec<(&str, &str)> =
+        permissions.iter().map(|(name, level)| (name.as_str(), level.as_str())).collect();
+    town.sim.set_app_permissions(&given);
+    let (comment, result) = town.run(&[("write", "echo x > x.txt")], &["x.txt"]).await;
+    assert_eq!(result["status"], "success", "{}", comment.body);
+    let number = town.pull(&result).number;
+    let text = brief(&[("write", "echo y > y.txt")], &["y.txt"]);
+    town.sim.review_comment(REPO, number, "maria", &text).unwrap();
+    assert_eq!(town.result(number, 1).await.1["status"], "success");
+    town.everything_else_is_done().await;
+    let refused =
+        town.sim.requests().into_iter().filter(|request| request.status == Some(403)).collect::<Vec<_>>();
+    assert!(refused.is_empty(), "{refused:?}");
 }
