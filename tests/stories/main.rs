@@ -12,6 +12,7 @@ mod changeset;
 mod failures;
 mod hostile;
 mod main_job;
+mod messages;
 mod refusals;
 mod sandbox;
 mod support;
