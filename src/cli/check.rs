@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use crate::brief::{self, Brief, Diagnostic, Digest, MAX_TEXT_BYTES, Output};
+use crate::brief::{self, Brief, Diagnostic, Digest, Extraction, MAX_TEXT_BYTES, Output};
 
 /// Every brief is fine.
 const FINE: u8 = 0;
@@ -96,7 +96,7 @@ fn check_path(path: &Path, input: &mut impl Read) -> CheckedFile {
     let text =
         if stdin { read_text(input) } else { File::open(path).and_then(|mut file| read_text(&mut file)) };
     match text {
-        Ok(text) => check_text(file, kind_of(path), &text),
+        Ok(text) => check_text(file, path, &text),
         Err(error) => CheckedFile {
             file,
             error: Some(error.to_string()),
@@ -124,33 +124,30 @@ fn visible_name(path: &Path) -> String {
     name.chars().flat_map(|c| if c.is_control() { c.escape_unicode().collect() } else { vec![c] }).collect()
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Yaml,
-    Markdown,
-    /// Decided by the text.
-    Open,
-}
-
-fn kind_of(path: &Path) -> Kind {
+/// Tells whether a file is one brief as a whole, rather than Markdown that may hold some.
+pub(super) fn is_bare(path: &Path, text: &str, found: &Extraction) -> bool {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     match ending.as_deref() {
-        Some("yaml" | "yml") => Kind::Yaml,
-        Some("md" | "markdown" | "mdown" | "mkd") => Kind::Markdown,
-        _ => Kind::Open,
+        Some("yaml" | "yml") => true,
+        Some("md" | "markdown" | "mdown" | "mkd") => false,
+        _ => is_empty(found) && has_executor(text),
     }
 }
 
-fn check_text(file: String, kind: Kind, text: &str) -> CheckedFile {
-    let looks_bare = text.lines().any(|line| line.starts_with("executor:"));
-    if kind == Kind::Yaml {
-        return check_document(file, text);
-    }
+fn is_empty(found: &Extraction) -> bool {
+    found.fences.is_empty() && found.misplaced.is_empty() && found.refused.is_none()
+}
+
+fn has_executor(text: &str) -> bool {
+    text.lines().any(|line| line.starts_with("executor:"))
+}
+
+fn check_text(file: String, path: &Path, text: &str) -> CheckedFile {
     let found = brief::extract(text);
-    let nothing = found.fences.is_empty() && found.misplaced.is_empty() && found.refused.is_none();
-    if nothing && looks_bare && kind == Kind::Open {
+    if is_bare(path, text, &found) {
         return check_document(file, text);
     }
+    let looks_bare = has_executor(text);
     let briefs = found
         .fences
         .iter()

@@ -91,7 +91,7 @@ pub async fn run(args: RunArgs) -> Result<u8, UserError> {
     let bench = Bench::open(&args).await.map_err(|error| {
         UserError::new(
             "repository-unusable",
-            format!("{} cannot be used: {error:#}.", args.repository.display()),
+            format!("{} cannot be used: {error}.", args.repository.display()),
             "Give the path of a git repository with at least one commit by --repository.",
         )
     })?;
@@ -125,15 +125,14 @@ fn read(file: &std::path::Path) -> Result<String, UserError> {
 
 fn parse(args: &RunArgs, text: &str) -> Result<Vec<Found>, Vec<Diagnostic>> {
     let extraction = extract(text);
+    if super::check::is_bare(&args.file, text, &extraction) {
+        return Ok(vec![found(0, &brief::extract::normalize(text), &Origin::document())?]);
+    }
     for misplaced in &extraction.misplaced {
         eprintln!("{}", misplaced.diagnostic.render_text_in(&args.file.display().to_string()));
     }
     if let Some(refused) = extraction.refused {
         return Err(vec![refused]);
-    }
-    let yaml = args.file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-    if yaml && extraction.fences.is_empty() {
-        return Ok(vec![found(0, text, &Origin::document())?]);
     }
     let mut all = Vec::new();
     let mut problems = Vec::new();

@@ -1,7 +1,7 @@
 //! `codex-brief serve`: opens the store, starts the workers, and serves until it is told to end.
 
-use std::fs::{DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{DirBuilder, File, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Config, SecretSource, invalid};
+use crate::config::{Config, SandboxKind, SecretSource, invalid};
 use crate::error::UserError;
 use crate::github::GitHub;
 use crate::http;
@@ -42,6 +42,14 @@ pub struct ServeArgs {
 pub async fn run(args: ServeArgs) -> Result<u8, UserError> {
     let config = super::load_config(&args.config)?;
     let secrets = read_secrets(&config)?;
+    let github = GitHub::new(&config.github, &secrets.private_key)
+        .map_err(|error| invalid(format!("github.private_key: {error}.")))?;
+    for lane in config.lanes.iter().filter(|lane| lane.enabled && lane.sandbox == SandboxKind::None) {
+        tracing::warn!(
+            lane = lane.name,
+            "steps of this lane run with nothing around them, as the server's user"
+        );
+    }
     if args.check_config {
         println!("{}: fine; lanes: {}", args.config.display(), lane_names(&config));
         return Ok(0);
@@ -55,7 +63,7 @@ pub async fn run(args: ServeArgs) -> Result<u8, UserError> {
             "Choose another address by server.listen, or end what listens there.",
         )
     })?;
-    let server = open(config, secrets).await?;
+    let server = open(config, secrets, github).await?;
     recover::recover(&server).await;
     server.start_workers();
     serve(listener, server).await
@@ -94,12 +102,15 @@ fn lock_state(state: &Path) -> Result<File, UserError> {
         .mode(0o700)
         .create(state)
         .map_err(|error| failed("cannot be made", &error))?;
+    // It may have been there before, open to others, and briefs of private repositories lie in it.
+    std::fs::set_permissions(state, Permissions::from_mode(0o700))
+        .map_err(|error| failed("cannot be closed to others", &error))?;
     let lock = File::create(state.join("lock")).map_err(|error| failed("cannot be written", &error))?;
     lock.try_lock().map_err(|error| failed("is in use by another server", &error))?;
     Ok(lock)
 }
 
-async fn open(config: Config, secrets: Secrets) -> Result<Arc<Server>, UserError> {
+async fn open(config: Config, secrets: Secrets, github: GitHub) -> Result<Arc<Server>, UserError> {
     let state = config.server.state_dir.clone();
     let unusable = |error: &dyn std::fmt::Display| {
         UserError::new(
@@ -109,8 +120,6 @@ async fn open(config: Config, secrets: Secrets) -> Result<Arc<Server>, UserError
         )
     };
     let store = Store::open(&state.join("codex-brief.sqlite")).await.map_err(|error| unusable(&error))?;
-    let github = GitHub::new(&config.github, &secrets.private_key)
-        .map_err(|error| invalid(format!("github.private_key: {error}.")))?;
     Ok(Arc::new(Server {
         lanes: Lanes::new(&config.lanes),
         mirrors: Mirrors::open(state.join("mirrors")).map_err(|error| unusable(&error))?,
