@@ -154,9 +154,7 @@ async fn serve(listener: TcpListener, server: Arc<Server>) -> Result<u8, UserErr
         tracing::warn!("told to end again; ending at once");
         std::process::exit(130);
     });
-    let ended = axum::serve(listener, http::router(server.clone(), inbox))
-        .with_graceful_shutdown(server.stop.clone().cancelled_owned())
-        .await;
+    http::serve(listener, http::router(server.clone(), inbox), server.stop.clone()).await;
     server.stop.cancel();
     server.tracker.close();
     if tokio::time::timeout(GRACE, server.tracker.wait()).await.is_err() {
@@ -167,9 +165,7 @@ async fn serve(listener: TcpListener, server: Arc<Server>) -> Result<u8, UserErr
         }
     }
     server.store.close().await;
-    ended.map(|()| 0).map_err(|error| {
-        UserError::new("listen-failed", format!("Serving ended: {error}."), "Look at the server's log.")
-    })
+    Ok(0)
 }
 
 async fn told_to_end() {

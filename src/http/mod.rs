@@ -2,5 +2,7 @@
 
 pub mod health;
 mod router;
+mod serve;
 
 pub use router::router;
+pub use serve::serve;

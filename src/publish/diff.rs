@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use git2::{Diff, DiffLine, DiffOptions, Patch, Repository, Tree};
+use git2::{Diff, DiffDelta, DiffLine, DiffOptions, FileMode, Odb, Patch, Repository, Tree};
 
 use crate::publish::commit::{CommitError, build_tree};
 use crate::run::changeset::Changeset;
@@ -13,6 +13,11 @@ use crate::store::blobs::Blobs;
 /// summary, whole in the patch.
 const COMPARED: i64 = 4 << 20;
 
+/// Bounds the bytes of all files together that are compared with another version, by the shorter of
+/// the two; the rest is shown as binary. Two shuffled files of a megabyte cost seconds, and the cost
+/// grows faster than they do: a run's 64 MiB of them would keep a core busy for many minutes.
+const COMPARED_TOGETHER: usize = 1 << 20;
+
 /// A changeset for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
@@ -20,7 +25,7 @@ pub struct Shown {
     pub changes: Vec<ChangeSummary>,
     /// Holds the unified diff, lossy UTF-8; of a binary file it says only that it differs.
     pub diff: String,
-    /// Tells whether `diff` was cut.
+    /// Tells whether `diff` was cut, or leaves files out that were too long to be compared.
     pub cut: bool,
 }
 
@@ -42,7 +47,15 @@ pub fn summarize(
     let diff = repository.diff_tree_to_tree(Some(&base), Some(&tree), Some(&mut options))?;
     let mut counts: BTreeMap<Vec<u8>, (u64, u64, bool)> = BTreeMap::new();
     let mut text = Text { bytes: Vec::new(), bound, cut: false };
-    for index in 0..diff.deltas().len() {
+    let odb = repository.odb()?;
+    let (mut room, mut left_out) = (COMPARED_TOGETHER, false);
+    for (index, delta) in diff.deltas().enumerate() {
+        let Some(left) = room.checked_sub(both_hold(&odb, &delta)?) else {
+            counts.entry(path_of(&delta)).or_default().2 = true;
+            left_out = true;
+            continue;
+        };
+        room = left;
         let Some(mut patch) = Patch::from_diff(&diff, index)? else { continue };
         let (_, added, removed) = patch.line_stats()?;
         let delta = patch.delta();
@@ -72,7 +85,7 @@ pub fn summarize(
     Ok(Shown {
         changes: changes.collect(),
         diff: String::from_utf8_lossy(&text.bytes).into_owned(),
-        cut: text.cut,
+        cut: text.cut || left_out,
     })
 }
 
@@ -102,7 +115,16 @@ pub(super) fn changed_paths(
     Ok(diff.deltas().map(|delta| path_of(&delta)).collect())
 }
 
-fn path_of(delta: &git2::DiffDelta<'_>) -> Vec<u8> {
+/// Returns the bytes of the shorter of two versions; 0 where there is only one, or no file.
+fn both_hold(odb: &Odb<'_>, delta: &DiffDelta<'_>) -> Result<usize, git2::Error> {
+    let size = |file: git2::DiffFile<'_>| match file.id().is_zero() || file.mode() == FileMode::Commit {
+        true => Ok(0),
+        false => odb.read_header(file.id()).map(|(size, _)| size),
+    };
+    Ok(size(delta.old_file())?.min(size(delta.new_file())?))
+}
+
+fn path_of(delta: &DiffDelta<'_>) -> Vec<u8> {
     delta.new_file().path_bytes().or_else(|| delta.old_file().path_bytes()).unwrap_or_default().to_vec()
 }
 

@@ -1,10 +1,15 @@
 //! Commit messages: the brief's words, and trailers that only the publisher writes; pure rules.
 
+use super::inert::inert_plain_text;
+
 /// Puts trailers behind a message, separated by a blank line or merged with the trailers that are
 /// there. A trailer of the message under one of the given names is dropped, so that nobody but the
 /// publisher speaks under them. Values are brought to one line; control characters are dropped.
+///
+/// The message is made inert: on the default branch a mention in it would call people, and `Fixes #1`
+/// would close an issue that no reviewer of the pull request was shown.
 pub fn commit_message(message: &str, trailers: &[(&str, &str)]) -> String {
-    let mut paragraphs = paragraphs(message);
+    let mut paragraphs = paragraphs(&inert_plain_text(message));
     // The first paragraph is the subject, however much it looks like a trailer.
     let last_is_trailers = paragraphs.len() > 1 && paragraphs.last().is_some_and(|last| are_trailers(last));
     let mut lines = if last_is_trailers { paragraphs.pop().unwrap_or_default() } else { Vec::new() };
@@ -15,6 +20,7 @@ pub fn commit_message(message: &str, trailers: &[(&str, &str)]) -> String {
         }
         !dropping
     });
+    lines.iter_mut().for_each(|line| *line = with_whole_address(line));
     lines.extend(trailers.iter().map(|(name, value)| format!("{name}: {}", one_line(value))));
     if paragraphs.is_empty() {
         paragraphs.push(vec!["Changes by codex-brief".to_owned()]);
@@ -56,6 +62,19 @@ fn trailer_name(line: &str) -> Option<&str> {
     fits.then_some(name)
 }
 
+/// Mends the mail address that a trailer such as `Co-authored-by` ends in: it is of use only as it is,
+/// and an `@` behind a letter or a digit names nobody.
+fn with_whole_address(line: &str) -> String {
+    let broken = line.rsplit_once('<').filter(|(_, address)| address.ends_with('>'));
+    let address = broken.and_then(|(before, address)| Some((before, address.split_once("@\u{200b}")?)));
+    match address {
+        Some((before, (name, host))) if name.ends_with(|last: char| last.is_ascii_alphanumeric()) => {
+            format!("{before}<{name}@{host}")
+        }
+        _ => line.to_owned(),
+    }
+}
+
 fn one_line(value: &str) -> String {
     let value: String = value.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
     value.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -88,8 +107,16 @@ mod tests {
 
     #[test]
     fn a_value_cannot_begin_a_line_of_its_own() {
-        let text = commit_message("x\0\x1b[1m", &[("Run", "1\nBrief: 2\r\u{85}3")]);
-        assert_eq!(text, "x[1m\n\nRun: 1 Brief: 2 3\n");
+        let text = commit_message("x\x1b[1m", &[("Run", "1\nBrief: 2\r\u{85}3")]);
+        assert_eq!(text, "x\n\nRun: 1 Brief: 2 3\n");
         assert_eq!(commit_message(" \n", &[]), "Changes by codex-brief\n");
+    }
+
+    #[test]
+    fn a_message_calls_nobody_and_closes_nothing() {
+        let text = commit_message("Fixes #1 for @octo/team\n\ncloses GH-2, closes octo/other#3", &[]);
+        let inert =
+            "Fixes #\u{200b}1 for @\u{200b}octo/team\n\ncloses GH-\u{200b}2, closes octo/other#\u{200b}3\n";
+        assert_eq!(text, inert);
     }
 }

@@ -1,5 +1,6 @@
 //! Opening the SQLite file.
 
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,9 +43,15 @@ pub struct Store {
 impl Store {
     /// Opens the file, makes it if it is missing, and brings its schema up to date.
     pub async fn open(file: &Path) -> Result<Self, StoreError> {
+        // It holds texts of private repositories; SQLite's other files get the same mode.
+        std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(file)
+            .map_err(sqlx::Error::Io)?;
         let options = SqliteConnectOptions::new()
             .filename(file)
-            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
@@ -87,4 +94,23 @@ pub(super) fn signed(id: u64) -> i64 {
 /// Reads an id back.
 pub(super) fn unsigned(id: i64) -> u64 {
     u64::try_from(id).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_else_reads_the_store_even_where_its_folder_was_made_for_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("store.sqlite");
+        let store = Store::open(&file).await.unwrap();
+        store.insert_delivery("guid", "ping", b"{}").await.unwrap();
+        for entry in std::fs::read_dir(folder.path()).unwrap() {
+            let entry = entry.unwrap();
+            assert_eq!(entry.metadata().unwrap().mode() & 0o777, 0o600, "{:?}", entry.file_name());
+        }
+    }
 }

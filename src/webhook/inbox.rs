@@ -3,21 +3,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use secrecy::SecretString;
 use tokio::sync::{Notify, Semaphore};
 
 use super::signature;
 use crate::store::{Store, Stored};
 
-/// Bounds how many bodies are in memory at a time: strangers can open connections, too.
+/// Bounds how many bodies of full length fit into memory at a time: strangers can send some, too. Only
+/// bytes that came count, so that nobody keeps deliveries out by sending next to nothing slowly.
 const BODIES_AT_A_TIME: usize = 32;
 
 /// The longest GUID and event name that are taken; GitHub's have 36 and fewer than 50 characters.
 const LONGEST_NAME: usize = 100;
+
+const TOO_LARGE: (StatusCode, &str) = (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n");
+const TOO_MANY: (StatusCode, &str) =
+    (StatusCode::SERVICE_UNAVAILABLE, "too many deliveries at a time; deliver it again\n");
 
 /// What receives deliveries.
 #[derive(Debug)]
@@ -26,7 +32,8 @@ pub struct Inbox {
     secret: SecretString,
     body_limit: usize,
     body_time: Duration,
-    bodies: Semaphore,
+    /// Counts the bytes of bodies that may still come.
+    room: Semaphore,
     arrived: Arc<Notify>,
 }
 
@@ -39,7 +46,8 @@ impl Inbox {
         body_time: Duration,
         arrived: Arc<Notify>,
     ) -> Self {
-        Self { store, secret, body_limit, body_time, bodies: Semaphore::new(BODIES_AT_A_TIME), arrived }
+        let room = body_limit.saturating_mul(BODIES_AT_A_TIME).min(Semaphore::MAX_PERMITS);
+        Self { store, secret, body_limit, body_time, room: Semaphore::new(room), arrived }
     }
 }
 
@@ -86,37 +94,34 @@ async fn take(
     }
 }
 
-async fn read(
-    inbox: &Inbox,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<axum::body::Bytes, (StatusCode, &'static str)> {
-    const TOO_LARGE: (StatusCode, &str) = (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n");
+/// Reads a body within the bounds of time, length and memory.
+async fn read(inbox: &Inbox, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, (StatusCode, &'static str)> {
     let length =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > inbox.body_limit) {
         return Err(TOO_LARGE);
     }
-    let Ok(_permit) = inbox.bodies.try_acquire() else {
-        return Err((StatusCode::SERVICE_UNAVAILABLE, "too many deliveries at a time; deliver it again\n"));
-    };
-    match tokio::time::timeout(inbox.body_time, to_bytes(body, inbox.body_limit)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if is_too_large(&error) => Err(TOO_LARGE),
-        Ok(Err(_)) => Err((StatusCode::BAD_REQUEST, "the body broke off\n")),
+    match tokio::time::timeout(inbox.body_time, collect(inbox, body)).await {
+        Ok(collected) => collected,
         Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n")),
     }
 }
 
-fn is_too_large(error: &axum::Error) -> bool {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = source {
-        if error.is::<http_body_util::LengthLimitError>() {
-            return true;
-        }
-        source = error.source();
+async fn collect(inbox: &Inbox, body: Body) -> Result<Vec<u8>, (StatusCode, &'static str)> {
+    let mut body = Limited::new(body, inbox.body_limit);
+    let mut bytes = Vec::new();
+    let mut taken = inbox.room.try_acquire_many(0).map_err(|_| TOO_MANY)?;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
+            true => TOO_LARGE,
+            false => (StatusCode::BAD_REQUEST, "the body broke off\n"),
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        let length = u32::try_from(data.len()).map_err(|_| TOO_LARGE)?;
+        taken.merge(inbox.room.try_acquire_many(length).map_err(|_| TOO_MANY)?);
+        bytes.extend_from_slice(&data);
     }
-    false
+    Ok(bytes)
 }
 
 fn name<'a>(headers: &'a HeaderMap, header: &str) -> Option<&'a str> {

@@ -210,6 +210,23 @@ async fn the_patch_rebuilds_the_tree_and_the_summary_counts_lines() {
 }
 
 #[tokio::test]
+async fn files_are_compared_up_to_a_bound_whatever_a_step_shuffles() {
+    let lines = "one\ntwo\n".repeat(50_000);
+    let names = ["a", "b", "c", "d"];
+    let world = World::with(&names.map(|name| (name, lines.as_str()))).await;
+    for name in names {
+        write(&world.at(name), format!("{lines}more\n"));
+    }
+    write(&world.at("new"), lines.repeat(4));
+    let changeset = world.collect_within(&[], 1000, 16 << 20);
+    let repository = world.mirror.repository().unwrap();
+    let shown = diff::summarize(&repository, &world.blobs, &changeset, &[], 1 << 20).unwrap();
+    let told: Vec<_> = shown.changes.iter().map(|change| (change.added_lines, change.binary)).collect();
+    assert_eq!(told, [(1, false), (1, false), (0, true), (0, true), (400_000, false)]);
+    assert!(shown.cut && shown.diff.contains("b/b\n") && !shown.diff.contains("b/c\n"));
+}
+
+#[tokio::test]
 async fn a_submodule_stays_an_empty_folder() {
     let world = World::with(&[("a", "1\n")]).await;
     let link = format!("160000,{},sub", world.base);

@@ -143,6 +143,46 @@ async fn an_unannounced_flood_is_too_large_and_a_slow_body_is_too_slow() {
 }
 
 #[tokio::test]
+async fn strangers_who_send_slowly_keep_no_delivery_out() {
+    let town = Town::new().await;
+    let address = town.server.url().replace("http://", "");
+    let head = "POST /webhooks/github HTTP/1.1\r\nhost: x\r\nx-hub-signature-256: sha256=00\r\n\
+                content-length: 20000000\r\n\r\nabc";
+    let connect = |_| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    };
+    let slow: Vec<TcpStream> = (0..100).map(connect).collect();
+    let body = br#"{"zen":"x"}"#;
+    let request =
+        post(&town, "among-slow", "ping", body).header("x-hub-signature-256", sign(&town.sim, body));
+    assert_eq!(answer(request).await, 202);
+    drop(slow);
+}
+
+#[tokio::test]
+async fn connections_that_ask_for_nothing_are_bounded_and_closed() {
+    let town = Town::new().await;
+    let address = town.server.url().replace("http://", "");
+    let connect = |_| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.write_all(b"POST /webhooks/github HTTP/1.1\r\n").unwrap();
+        stream
+    };
+    let mut silent: Vec<TcpStream> = (0..600).map(connect).collect();
+    let open = std::fs::read_dir(format!("/proc/{}/fd", town.server.pid())).unwrap().count();
+    assert!(open < 600, "the server has {open} files open");
+    // Those that wait for a place get one when the first are closed.
+    assert_eq!(answer(Client::new().get(format!("{}/healthz", town.server.url()))).await, 200);
+    let first = tokio::task::spawn_blocking(move || {
+        silent[0].set_read_timeout(Some(crate::support::SOON)).unwrap();
+        silent[0].read_to_end(&mut Vec::new()).unwrap_or_default()
+    });
+    assert_eq!(first.await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn a_store_that_does_not_take_it_is_never_answered_with_success() {
     let town = Town::new().await;
     let mut other = connect(&town, false).await;
