@@ -37,6 +37,8 @@ CREATE TABLE briefs (
     thread_title    TEXT    NOT NULL,
     requested_by    TEXT    NOT NULL,
     requested_by_id INTEGER NOT NULL,
+    author          TEXT    NOT NULL,
+    author_id       INTEGER NOT NULL,
     delivery_guid   TEXT    NOT NULL,
     UNIQUE (repository_id, source_kind, source_id, block_index, text_digest)
 );

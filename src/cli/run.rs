@@ -182,11 +182,10 @@ impl Bench {
         mirror.fetch(&remote, None).await?;
         let blobs = Blobs::open(state.path().join("blobs"))?;
         let stop = CancellationToken::new();
-        let (interrupt, told) = (stop.clone(), tokio::signal::ctrl_c());
+        let interrupt = stop.clone();
         tokio::spawn(async move {
-            if told.await.is_ok() {
-                interrupt.cancel();
-            }
+            super::told_to_end().await;
+            interrupt.cancel();
         });
         Ok(Self { state, mirror, remote, blobs, stop })
     }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use clap::Args;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -147,10 +146,10 @@ async fn serve(listener: TcpListener, server: Arc<Server>) -> Result<u8, UserErr
     tracing::info!(%address, lanes = lane_names(&server.config), "serving; webhooks go to /webhooks/github");
     let stop = server.stop.clone();
     tokio::spawn(async move {
-        told_to_end().await;
+        super::told_to_end().await;
         tracing::info!("told to end; running work gets {} s", GRACE.as_secs());
         stop.cancel();
-        told_to_end().await;
+        super::told_to_end().await;
         tracing::warn!("told to end again; ending at once");
         std::process::exit(130);
     });
@@ -166,15 +165,4 @@ async fn serve(listener: TcpListener, server: Arc<Server>) -> Result<u8, UserErr
     }
     server.store.close().await;
     Ok(0)
-}
-
-async fn told_to_end() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
 }

@@ -111,6 +111,9 @@ pub(super) fn place_of_checkout(workdir: &str, others: &[&Path]) -> Result<PathB
     if let Some(other) = fixed.iter().chain(others).find(|other| other.starts_with(&path)) {
         return Err(format!("it would hide {}", other.display()));
     }
+    if let Some(other) = others.iter().find(|other| path.starts_with(other)) {
+        return Err(format!("{} belongs to the lane", other.display()));
+    }
     Ok(path)
 }
 
@@ -289,6 +292,7 @@ mod tests {
             "/home/codex",
             "/opt",
             "/opt/codex-brief",
+            "/opt/codex-brief/objects/pack",
             "rel/x",
             "",
             "/srv/../etc",

@@ -4,12 +4,14 @@
 //! after a crash repeats the publishing alone; each step of it is looked up before it is repeated.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::Server;
 use super::lanes::LaneEntry;
 use super::publish;
+use super::{Server, access};
 use crate::brief::{self, Brief, Origin};
 use crate::error::log_internal;
+use crate::github::GitHubError;
 use crate::lane::Slot;
 use crate::publish::comment::{self, CommentContext};
 use crate::queue::task::Transition;
@@ -20,6 +22,9 @@ use crate::run::steps::StepEvent;
 use crate::server::attempt::{Judged, Order, attempt, blank_report, internal, problem};
 use crate::store::StoreError;
 use crate::store::models::{ClaimedTask, Effect, EffectPayload};
+
+/// How long to wait before the store is tried again.
+const STORE_AGAIN: Duration = Duration::from_secs(1);
 
 /// How often a fetch is tried.
 const FETCHES: usize = 4;
@@ -36,10 +41,7 @@ pub async fn run(server: &Server, entry: &LaneEntry, slot: Slot, task: ClaimedTa
                 "The brief was accepted by an earlier version of the server, and today's rules refuse it.",
                 "Post it again; the answer tells what to write instead.",
             ));
-            if let Err(error) = finish(server, &task, &report).await {
-                log_internal("a run's end cannot be stored", &error);
-            }
-            return;
+            return finish_when_possible(server, &task, &report).await;
         }
     };
     let judged = judge(server, entry, &slot, &task, &brief).await;
@@ -50,8 +52,12 @@ pub async fn run(server: &Server, entry: &LaneEntry, slot: Slot, task: ClaimedTa
         hand_back(server, &task).await;
         return;
     }
-    if let Err(error) = keep(server, &task, &judged).await {
-        log_internal("a run's result cannot be stored", &error);
+    let kept = loop {
+        if let Some(kept) = settled(server, "a run's result", keep(server, &task, &judged).await).await {
+            break kept;
+        }
+    };
+    if !kept {
         return;
     }
     publish_and_finish(server, &task, &brief, judged.report, judged.changeset).await;
@@ -94,23 +100,40 @@ async fn fetch(server: &Server, task: &ClaimedTask) -> Result<Arc<Mirror>, Probl
     let mut tried = 0;
     loop {
         tried += 1;
-        let failed: Box<dyn std::fmt::Display + Send + Sync> = match server
-            .github
-            .git_token(task.brief.installation_id, task.brief.source.repository_id)
-            .await
-        {
-            Ok(token) => match mirror.fetch(&remote, Some(&token)).await {
-                Ok(()) => return Ok(mirror),
-                Err(error) => Box::new(error),
-            },
-            Err(error) => Box::new(error),
+        let (why, least) = match fetch_once(server, task, &mirror, &remote).await {
+            Ok(None) => return Ok(mirror),
+            Ok(Some(revoked)) => return Err(revoked),
+            Err(unready) => unready,
         };
         if tried == FETCHES || server.abort.is_cancelled() {
-            return Err(internal("the repository cannot be fetched", &failed));
+            return Err(internal("the repository cannot be fetched", &why));
         }
-        tracing::warn!(run = task.run_id, repository, error = %failed, "a fetch failed and is tried again");
-        tokio::time::sleep(std::time::Duration::from_secs(1 << tried)).await;
+        tracing::warn!(run = task.run_id, repository, error = why, "a fetch failed and is tried again");
+        let wait = least.max(1_000 << tried).unsigned_abs();
+        tokio::select! {
+            () = server.abort.cancelled() => {}
+            () = tokio::time::sleep(Duration::from_millis(wait)) => {}
+        }
     }
+}
+
+/// Looks whether the run may still begin, and fetches; a failure tells what failed, and the least
+/// milliseconds before it may be tried again.
+async fn fetch_once(
+    server: &Server,
+    task: &ClaimedTask,
+    mirror: &Mirror,
+    remote: &Remote,
+) -> Result<Option<Problem>, (String, i64)> {
+    let unready = |error: GitHubError| (error.to_string(), error.retry_after_ms(0));
+    if let Some(problem) = access::revoked(server, task).await.map_err(unready)? {
+        return Ok(Some(problem));
+    }
+    let brief = &task.brief;
+    let token = server.github.git_token(brief.installation_id, brief.source.repository_id).await;
+    let token = token.map_err(unready)?;
+    mirror.fetch(remote, Some(&token)).await.map_err(|error| (error.to_string(), 0))?;
+    Ok(None)
 }
 
 /// Logs progress; the output itself stays in the run's log files.
@@ -155,9 +178,32 @@ pub async fn publish_and_finish(
             }
         }
     }
-    if let Err(error) = finish(server, task, &report).await {
-        log_internal("a run's end cannot be stored", &error);
+    finish_when_possible(server, task, &report).await;
+}
+
+/// Ends a task as soon as the store takes it; see [`settled`].
+async fn finish_when_possible(server: &Server, task: &ClaimedTask, report: &RunReport) {
+    while settled(server, "a run's end", finish(server, task, report).await).await.is_none() {}
+}
+
+/// Tells whether something was stored; `None`, after a wait, when the store may take it next time.
+/// What is not stored before the server ends, the next start finds as it was before.
+async fn settled(server: &Server, what: &str, result: Result<(), StoreError>) -> Option<bool> {
+    match result {
+        Ok(()) => return Some(true),
+        Err(StoreError::Database(error)) if !server.stop.is_cancelled() => {
+            log_internal(&format!("{what} cannot be stored yet"), &error);
+        }
+        Err(error) => {
+            log_internal(&format!("{what} cannot be stored"), &error);
+            return Some(false);
+        }
     }
+    tokio::select! {
+        () = server.stop.cancelled() => {}
+        () = tokio::time::sleep(STORE_AGAIN) => {}
+    }
+    None
 }
 
 /// Ends a task with its report, and owes the result comment.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::access::{Who, lacking};
 use super::{Server, guarded};
 use crate::authorize::lanes::decide;
 use crate::authorize::permission::Permission;
@@ -14,7 +15,7 @@ use crate::github::installation::Place;
 use crate::publish::notice;
 use crate::store::models::{BriefRow, Effect, EffectPayload, PendingDelivery};
 use crate::store::{Intake, StoreError};
-use crate::webhook::event::{self, Account, Parsed, TextEvent};
+use crate::webhook::event::{self, Parsed, TextEvent};
 
 /// How often a delivery is tried before it is given up; with the waits between, about an hour.
 const MOST_ATTEMPTS: i64 = 20;
@@ -117,8 +118,11 @@ async fn look(server: &Server, delivery: &PendingDelivery) -> Result<Intake, Loo
         return Ok(ignored("a newer version of the text was seen before"));
     }
     let seen = Some((event.source, event.updated_at_ms));
-    if let Some((account, found)) = lacking(server, &event).await? {
-        let reason = format!("`{}` has the permission `{found}` only", account.login);
+    let repository = event.repository.to_string();
+    let place = Place { installation: event.installation_id, repository: &repository };
+    let accounts = [&event.sender, &event.author].map(|account| (account.login.as_str(), account.id));
+    if let Some((account, found)) = lacking(server, place, accounts).await? {
+        let reason = format!("`{}` has the permission `{found}` only", account.0);
         let effects = if extraction.fences.is_empty() {
             vec![]
         } else {
@@ -150,41 +154,19 @@ fn ignored(reason: impl Into<String>) -> Intake {
     Intake { ignored: Some(reason.into()), ..Intake::default() }
 }
 
-/// Returns the account that may not, and what it may: the sender, and for somebody else's text also
-/// the author.
-async fn lacking<'a>(
-    server: &Server,
-    event: &'a TextEvent,
-) -> Result<Option<(&'a Account, Permission)>, GitHubError> {
-    let needed = Permission::from(server.config.authorize.minimum_permission);
-    let repository = event.repository.to_string();
-    let place = Place { installation: event.installation_id, repository: &repository };
-    let mut accounts = vec![&event.sender];
-    if event.author.id != event.sender.id {
-        accounts.push(&event.author);
-    }
-    for account in accounts {
-        let found = server.github.permission(place, &account.login, account.id).await?;
-        if found < needed {
-            return Ok(Some((account, found)));
-        }
-    }
-    Ok(None)
-}
-
 /// Owes the refusal, once for an account and a thread.
 async fn refusal(
     server: &Server,
     event: &TextEvent,
-    account: &Account,
+    account: Who<'_>,
     found: Permission,
 ) -> Result<Vec<Effect>, StoreError> {
-    let key = format!("refused:{}:{}:{}", event.source.repository_id, event.thread.number, account.id);
+    let key = format!("refused:{}:{}:{}", event.source.repository_id, event.thread.number, account.1);
     if server.store.effect_known(&key).await? {
         return Ok(vec![]);
     }
     let needed = Permission::from(server.config.authorize.minimum_permission);
-    let text = notice::refusal_comment(&account.login, found.as_str(), needed.as_str(), &key);
+    let text = notice::refusal_comment(account.0, found.as_str(), needed.as_str(), &key);
     Ok(vec![comment_effect(event, key, text)])
 }
 
@@ -212,6 +194,8 @@ fn accept(
         thread_title: event.thread.title.clone(),
         requested_by: event.sender.login.clone(),
         requested_by_id: event.sender.id,
+        author: event.author.login.clone(),
+        author_id: event.author.id,
         delivery_guid: guid.to_owned(),
     };
     Ok((row, lane.name.clone()))

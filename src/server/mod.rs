@@ -4,6 +4,7 @@
 //! run ([`attempt`]) and has it published, [`outbox`] writes what is owed to GitHub. They share nothing but the store,
 //! so whatever one of them leaves half done is found there by the next start.
 
+mod access;
 pub mod attempt;
 pub mod dispatcher;
 pub mod execute;

@@ -1,6 +1,6 @@
 //! Publishing a judged run: one commit, one branch, one pull request, each looked up first.
 
-use super::{Server, execute};
+use super::{Server, access, execute};
 use crate::brief::{Brief, PullRequestOutput};
 use crate::error::log_internal;
 use crate::github::GitHubError;
@@ -125,6 +125,9 @@ async fn publish_once(
     changeset: &Changeset,
     branch: &str,
 ) -> Result<PullRequest, Failure> {
+    if let Some(revoked) = access::revoked(server, task).await.map_err(failure)? {
+        return Err(Failure::Final(revoked));
+    }
     let commit = commit(server, task, output, report, changeset).await?;
     push(server, task, commit, branch).await?;
     report.head_branch = Some(branch.to_owned());

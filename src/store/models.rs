@@ -45,6 +45,10 @@ pub struct BriefRow {
     pub requested_by: String,
     /// Holds that account's id.
     pub requested_by_id: u64,
+    /// Names the account that wrote the text, which an edit by somebody else does not change.
+    pub author: String,
+    /// Holds that account's id.
+    pub author_id: u64,
     /// Names the delivery.
     pub delivery_guid: String,
 }

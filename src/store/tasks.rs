@@ -21,8 +21,9 @@ pub(super) async fn insert(
 ) -> Result<u64, StoreError> {
     let done = sqlx::query(
         "INSERT INTO briefs (id, repository_id, repository, installation_id, source_kind, source_id, source_url,
-             block_index, text_digest, text, thread_number, thread_title, requested_by, requested_by_id, delivery_guid)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+             block_index, text_digest, text, thread_number, thread_title, requested_by, requested_by_id,
+             author, author_id, delivery_guid)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     )
     .bind(brief.id.to_string())
     .bind(signed(brief.source.repository_id))
@@ -38,6 +39,8 @@ pub(super) async fn insert(
     .bind(&brief.thread_title)
     .bind(&brief.requested_by)
     .bind(signed(brief.requested_by_id))
+    .bind(&brief.author)
+    .bind(signed(brief.author_id))
     .bind(&brief.delivery_guid)
     .execute(&mut **tx)
     .await?;
@@ -301,6 +304,8 @@ fn read_brief(row: &SqliteRow) -> Result<BriefRow, StoreError> {
         thread_title: row.get("thread_title"),
         requested_by: row.get("requested_by"),
         requested_by_id: unsigned(row.get("requested_by_id")),
+        author: row.get("author"),
+        author_id: unsigned(row.get("author_id")),
         delivery_guid: row.get("delivery_guid"),
     })
 }

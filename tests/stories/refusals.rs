@@ -1,5 +1,7 @@
 //! Who may not, what is wrong, and how each is told.
 
+use github_sim::Permission;
+
 use crate::support::{LANE, REPO, Town, brief, brief_for};
 
 const STEP: [(&str, &str); 1] = [("write", "echo x > x.txt")];
@@ -29,6 +31,23 @@ async fn somebody_elses_text_needs_the_permission_of_both() {
     let issue = town.sim.open_issue(REPO, "olga", "A question", "Why?").unwrap();
     town.sim.edit_issue(REPO, issue.number, "maria", &brief(&STEP, &["x.txt"])).unwrap();
     assert_eq!(town.result(issue.number, 1).await.1["status"], "success");
+}
+
+#[tokio::test]
+async fn who_loses_the_permission_gets_neither_the_run_nor_the_pull_request() {
+    let town = Town::with_lanes("[[lane]]\nname = \"devbox-codex\"\nparallel = 1\n").await;
+    let slow = brief(&[("slow", "sleep 2\necho x > x.txt")], &["x.txt"]);
+    let running = town.sim.open_issue(REPO, "maria", "Running", &slow).unwrap();
+    let queued = town.sim.open_issue(REPO, "maria", "Queued", &brief(&STEP, &["x.txt"])).unwrap();
+    town.logged("step begins").await;
+    town.seen(queued.number).await;
+    town.sim.set_permission(REPO, "maria", Permission::Read).unwrap();
+    for (issue, status) in [(running, "succeeded"), (queued, "skipped")] {
+        let (comment, result) = town.result(issue.number, 1).await;
+        assert_eq!(result["problem"]["code"], "permission-missing", "{}", comment.body);
+        assert_eq!(result["steps"][0]["status"], status);
+    }
+    assert!(town.sim.pulls(REPO).is_empty());
 }
 
 #[tokio::test]

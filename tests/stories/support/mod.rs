@@ -5,7 +5,7 @@ pub(crate) mod server;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use github_sim::{Comment, GithubSim, Permission, PullRequest};
+use github_sim::{Comment, GithubSim, Permission, PullRequest, Subject};
 use serde_json::Value;
 use server::ServerProcess;
 
@@ -94,6 +94,14 @@ impl Town {
             Ok(comment) => comment,
             Err(error) => panic!("nothing in #{thread} tells `{text}`: {error}\n{}", self.server.log()),
         }
+    }
+
+    /// Waits until a thread shows that its brief was seen.
+    pub(crate) async fn seen(&self, thread: u64) {
+        let found = self.sim.wait_for(SOON, |world| {
+            world.reactions(REPO, Subject::Issue(thread)).iter().any(|it| it.content == "eyes").then_some(())
+        });
+        assert!(found.await.is_ok(), "#{thread} was not seen:\n{}", self.server.log());
     }
 
     /// Waits until the server's log holds a text.
