@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use codex_brief::lane::environment::CREDENTIALS;
 use serde_json::Value;
 
 use crate::support::{LANE, REPO, Town, brief};
@@ -112,23 +113,8 @@ async fn hooks_and_settings_that_a_step_plants_are_never_run() {
 #[tokio::test]
 async fn a_search_for_credentials_finds_none() {
     let canary = "canary-b7c1e9d2";
-    let environment: Vec<(&str, &str)> = [
-        "OPENAI_API_KEY",
-        "ANTHROPIC_API_KEY",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-        "GOOGLE_API_KEY",
-        "GOOGLE_APPLICATION_CREDENTIALS",
-        "AZURE_OPENAI_API_KEY",
-        "GITHUB_TOKEN",
-        "GH_TOKEN",
-        "GITLAB_TOKEN",
-        "SSH_AUTH_SOCK",
-        "SOME_OTHER_SECRET",
-    ]
-    .map(|name| (name, canary))
-    .into();
+    let names = CREDENTIALS.iter().chain(&["SOME_OTHER_SECRET"]);
+    let environment: Vec<(&str, &str)> = names.map(|name| (*name, canary)).collect();
     let town = Town::with(LANE, &environment).await;
     std::fs::create_dir_all(town.state()).unwrap();
     std::fs::write(town.state().join("planted.txt"), canary).unwrap();

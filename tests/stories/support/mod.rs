@@ -106,11 +106,8 @@ impl Town {
 
     /// Waits until the server's log holds a text.
     pub(crate) async fn logged(&self, text: &str) {
-        let deadline = tokio::time::Instant::now() + SOON;
-        while !self.server.log().contains(text) {
-            assert!(tokio::time::Instant::now() < deadline, "`{text}` is not in:\n{}", self.server.log());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let logged = self.server.logged(text, SOON).await;
+        assert!(logged.is_ok(), "`{text}` is not in:\n{}", self.server.log());
     }
 
     /// Runs another brief to its end: whatever came in before has been looked at by then.

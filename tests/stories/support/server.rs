@@ -3,10 +3,11 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use github_sim::GithubSim;
+use tokio::sync::watch;
 
 /// The time in which a server must serve.
 const START: Duration = Duration::from_secs(30);
@@ -15,7 +16,7 @@ const START: Duration = Duration::from_secs(30);
 pub(crate) struct ServerProcess {
     child: Child,
     address: String,
-    log: Arc<Mutex<Vec<String>>>,
+    log: watch::Receiver<Vec<String>>,
 }
 
 /// Writes a configuration for a simulated GitHub; `lanes` is the part of the lanes, TOML.
@@ -56,8 +57,7 @@ impl ServerProcess {
             .stderr(Stdio::piped())
             .spawn()?;
         let stderr = child.stderr.take().ok_or_else(|| anyhow::anyhow!("no standard error"))?;
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let (kept, (serving, served)) = (log.clone(), mpsc::channel());
+        let ((kept, log), (serving, served)) = (watch::channel(Vec::new()), mpsc::channel());
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 if let Some(address) = line.split("address=").nth(1).and_then(|rest| rest.split(' ').next()) {
@@ -65,16 +65,13 @@ impl ServerProcess {
                     let _ = serving.send(address.to_owned());
                 }
                 each_line(&line);
-                if let Ok(mut kept) = kept.lock() {
-                    kept.push(line);
-                }
+                kept.send_modify(|lines| lines.push(line));
             }
         });
         let Ok(address) = served.recv_timeout(START) else {
             let _ = child.kill();
             let _ = child.wait();
-            let log = log.lock().map(|log| log.join("\n")).unwrap_or_default();
-            anyhow::bail!("the server does not serve; its log:\n{log}");
+            anyhow::bail!("the server does not serve; its log:\n{}", log.borrow().join("\n"));
         };
         sim.set_webhook_url(&format!("http://{address}/webhooks/github"));
         Ok(Self { child, address, log })
@@ -92,7 +89,15 @@ impl ServerProcess {
 
     /// Returns the log so far.
     pub(crate) fn log(&self) -> String {
-        self.log.lock().map(|log| log.join("\n")).unwrap_or_default()
+        self.log.borrow().join("\n")
+    }
+
+    /// Waits until a line of the log holds a text.
+    pub(crate) async fn logged(&self, text: &str, within: Duration) -> anyhow::Result<()> {
+        let mut log = self.log.clone();
+        let found = log.wait_for(|lines| lines.iter().any(|line| line.contains(text)));
+        tokio::time::timeout(within, found).await??;
+        Ok(())
     }
 
     /// Tells the server to end, as an operator does, and waits until it has ended.
