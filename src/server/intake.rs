@@ -110,7 +110,8 @@ async fn look(server: &Server, delivery: &PendingDelivery) -> Result<Intake, Loo
     let extraction = extract(&event.text);
     let problems_key = problems_key(&event);
     let told_before = server.store.effect_known(&problems_key).await?;
-    if is_empty(&extraction) && !told_before {
+    let known = if event.edited { server.store.known_digests(event.source).await? } else { vec![] };
+    if is_empty(&extraction) && known.is_empty() && !told_before {
         return Ok(ignored("there is no brief in it"));
     }
     if server.store.source_updated_at(event.source).await?.is_some_and(|newest| newest > event.updated_at_ms)
@@ -130,12 +131,12 @@ async fn look(server: &Server, delivery: &PendingDelivery) -> Result<Intake, Loo
         };
         return Ok(Intake { seen, effects, ignored: Some(reason), ..Intake::default() });
     }
-    let known = if event.edited { server.store.known_digests(event.source).await? } else { vec![] };
+    let digests: Vec<String> =
+        extraction.fences.iter().map(|fence| text_digest(&fence.text).to_string()).collect();
     let mut intake = Intake { seen, ..Intake::default() };
     let mut problems = Vec::new();
-    for fence in &extraction.fences {
-        let digest = text_digest(&fence.text).to_string();
-        if known.contains(&digest) {
+    for (fence, digest) in extraction.fences.iter().zip(&digests) {
+        if known.contains(digest) {
             continue;
         }
         match accept(server, &event, fence, &delivery.guid) {
@@ -144,6 +145,7 @@ async fn look(server: &Server, delivery: &PendingDelivery) -> Result<Intake, Loo
         }
     }
     owe(&mut intake, &event, &extraction, problems, told_before.then_some(problems_key.as_str()));
+    intake.edited_to = event.edited.then_some(digests);
     if intake.accepted.is_empty() && intake.effects.is_empty() {
         intake.ignored = Some("every brief in it is known".to_owned());
     }

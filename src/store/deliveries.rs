@@ -21,6 +21,8 @@ pub enum Stored {
 pub struct Intake {
     /// Tells which text it was and when that text was written, in milliseconds since 1970.
     pub seen: Option<(Source, i64)>,
+    /// Holds the digests of all blocks of an edited text; queued briefs of other blocks are withdrawn.
+    pub edited_to: Option<Vec<String>>,
     /// Holds the briefs to queue, each with its lane.
     pub accepted: Vec<(BriefRow, String)>,
     /// Holds what is owed to GitHub.
@@ -140,6 +142,9 @@ impl Store {
             .bind(updated_at)
             .execute(&mut *tx)
             .await?;
+        }
+        if let (Some((source, _)), Some(digests)) = (intake.seen, &intake.edited_to) {
+            tasks::supersede(&mut tx, source, digests).await?;
         }
         let mut queued = 0;
         for (brief, lane) in &intake.accepted {

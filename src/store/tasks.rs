@@ -12,8 +12,6 @@ use crate::brief::Source;
 use crate::queue::task::{TaskState, Transition};
 
 /// Stores a brief and its task; returns 0 when the ledger knows the brief.
-///
-/// Queued tasks of the same block with another text are cancelled: the edit supersedes them.
 pub(super) async fn insert(
     tx: &mut Transaction<'_, Sqlite>,
     brief: &BriefRow,
@@ -47,7 +45,6 @@ pub(super) async fn insert(
     if done.rows_affected() == 0 {
         return Ok(0);
     }
-    supersede(tx, brief).await?;
     let now = now_ms();
     sqlx::query(
         "INSERT INTO tasks (brief_id, lane, state, queued_at, changed_at) VALUES (?, ?, 'queued', ?, ?)",
@@ -61,18 +58,23 @@ pub(super) async fn insert(
     Ok(1)
 }
 
-async fn supersede(tx: &mut Transaction<'_, Sqlite>, brief: &BriefRow) -> Result<(), StoreError> {
+/// Cancels the queued tasks of a text whose blocks an edit took out of it or wrote anew; `digests` are
+/// those of the blocks that it has now.
+pub(super) async fn supersede(
+    tx: &mut Transaction<'_, Sqlite>,
+    source: Source,
+    digests: &[String],
+) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE tasks SET state = 'cancelled', changed_at = ? WHERE state = 'queued' AND brief_id IN (
              SELECT id FROM briefs WHERE repository_id = ? AND source_kind = ? AND source_id = ?
-                 AND block_index = ? AND id <> ?)",
+                 AND text_digest NOT IN (SELECT value FROM json_each(?)))",
     )
     .bind(now_ms())
-    .bind(signed(brief.source.repository_id))
-    .bind(brief.source.kind.as_str())
-    .bind(signed(brief.source.id))
-    .bind(brief.block_index)
-    .bind(brief.id.to_string())
+    .bind(signed(source.repository_id))
+    .bind(source.kind.as_str())
+    .bind(signed(source.id))
+    .bind(serde_json::to_string(digests)?)
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -107,6 +107,30 @@ async fn an_edit_runs_only_what_is_new() {
 }
 
 #[tokio::test]
+async fn an_edit_withdraws_what_waits_and_is_no_longer_in_the_text() {
+    let town = Town::with_lanes("[[lane]]\nname = \"devbox-codex\"\nparallel = 1\n").await;
+    let busy = brief(&[("slow", "sleep 3\necho x > x.txt")], &["x.txt"]);
+    let first = town.sim.open_issue(REPO, "maria", "Busy", &busy).unwrap();
+    town.logged("step begins").await;
+    let block = |name: &str| brief(&[("write", &format!("echo x > {name}.txt"))], &[&format!("{name}.txt")]);
+    let issue = town.sim.open_issue(REPO, "maria", "Waits", "soon").unwrap();
+    let kept = town.sim.comment(REPO, issue.number, "maria", &block("kept")).unwrap();
+    let gone = town.sim.comment(REPO, issue.number, "maria", &block("gone")).unwrap();
+    // The kept block moves to another place in its text; the other one is written anew.
+    let moved = format!("{}\n{}", block("new"), block("kept"));
+    town.sim.edit_comment(REPO, kept.id, "maria", &moved).unwrap();
+    town.sim.edit_comment(REPO, gone.id, "maria", &block("instead")).unwrap();
+    town.result(first.number, 1).await;
+    town.result(issue.number, 3).await;
+    town.everything_else_is_done().await;
+    let pulls = town.sim.pulls(REPO).into_iter();
+    let mut files: Vec<String> =
+        pulls.flat_map(|pull| town.sim.files(REPO, pull.number)).map(|file| file.path).collect();
+    files.sort();
+    assert_eq!(files, ["instead.txt", "kept.txt", "marker.txt", "new.txt", "x.txt"]);
+}
+
+#[tokio::test]
 async fn ignored_files_are_no_changes_and_the_history_is_there() {
     let town = Town::new().await;
     let steps = [(
