@@ -129,6 +129,21 @@ mod tests {
     }
 
     #[test]
+    fn the_example_holds_as_it_is_and_with_every_key_switched_on() {
+        let example = include_str!("../../deploy/codex-brief.example.toml");
+        let as_it_is = Config::parse(example).unwrap();
+        let key = |line: &str| line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+        let lines = example.lines().filter(|line| !line.starts_with("# webhook_secret"));
+        let switched_on: Vec<&str> =
+            lines.map(|line| line.strip_prefix("# ").filter(|rest| key(rest)).unwrap_or(line)).collect();
+        let all = Config::parse(&switched_on.join("\n")).unwrap();
+        // What is commented out tells what holds without it.
+        assert_eq!(format!("{:?}", all.server), format!("{:?}", as_it_is.server));
+        assert_eq!(format!("{:?}", all.lanes[0].limits), format!("{:?}", as_it_is.lanes[0].limits));
+        assert_eq!(all.github.api_url, as_it_is.github.api_url);
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_and_named() {
         let error = Config::parse(&format!("{MINIMAL}\nnetwrk = \"full\"")).unwrap_err();
         assert!(error.message.contains("netwrk"), "{error}");
