@@ -327,7 +327,7 @@ fn for_terminal(report: &RunReport) -> String {
     let context = CommentContext {
         server: "codex-brief run".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        ..CommentContext::default()
+        source_url: None,
     };
     let comment = result_comment(report, &context);
     let shown = comment.lines().filter(|line| !line.starts_with("<!--"));

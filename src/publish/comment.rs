@@ -34,10 +34,6 @@ pub struct CommentContext {
     pub version: String,
     /// Holds the address of the comment or issue that the brief stands in.
     pub source_url: Option<String>,
-    /// Holds the address of the whole log.
-    pub log_url: Option<String>,
-    /// Holds the address of `docs/messages.md`.
-    pub messages_url: Option<String>,
 }
 
 /// Returns the hidden first line by which a comment is found again: `<!-- codex-brief:kind:key -->`.
@@ -60,7 +56,7 @@ pub fn result_comment(report: &RunReport, context: &CommentContext) -> String {
     let top = [marker("result", &report.brief), hidden_result(report), String::new()].join("\n");
     let mut body = headline(report);
     if report.status != RunStatus::Success {
-        body.push_str(&problem(report, context));
+        body.push_str(&problem(report));
     }
     let _ = writeln!(body, "\n{}", step_table(&report.steps));
     body.push_str(&git_status(report));
@@ -111,11 +107,10 @@ fn how_it_ended(step: &StepReport) -> String {
 }
 
 /// Returns what happened, what to do, and the last lines of the failing step's log.
-fn problem(report: &RunReport, context: &CommentContext) -> String {
+fn problem(report: &RunReport) -> String {
     let mut out = String::new();
     if let Some(problem) = &report.problem {
         let code = code_within(&problem.code, 100);
-        let code = context.messages_url.as_deref().map_or(code.clone(), |url| link(&code, url));
         let _ = writeln!(out, "\n**What happened:** {} ({code})", sentence_within(&problem.message, 1_500));
         let _ = writeln!(out, "\n**What to do:** {}", sentence_within(&problem.help, 1_500));
     }
@@ -226,9 +221,6 @@ fn footer(report: &RunReport, context: &CommentContext) -> String {
         format!("run {}", id_span(&report.run, 36)),
         format!("{} to {} ({})", utc(report.started_at_ms), utc(report.ended_at_ms), duration(took)),
     ];
-    if let Some(url) = &context.log_url {
-        parts.push(link("whole log", url));
-    }
     parts.push(signature(context));
     format!("<sub>{}</sub>\n", parts.join(" · "))
 }

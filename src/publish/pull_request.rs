@@ -111,9 +111,6 @@ fn facts(input: &PullRequestText<'_>) -> String {
     let _ = writeln!(out, "- base {base} of {}", code_within(&report.branch, 300));
     let _ =
         writeln!(out, "- {} to {} ({})", utc(report.started_at_ms), utc(report.ended_at_ms), duration(took));
-    if let Some(url) = &context.log_url {
-        let _ = writeln!(out, "- {}", link("whole log", url));
-    }
     out
 }
 

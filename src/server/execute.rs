@@ -242,7 +242,6 @@ pub(super) fn context(task: &ClaimedTask) -> CommentContext {
         server: "codex-brief".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         source_url: Some(task.brief.source_url.clone()),
-        ..CommentContext::default()
     }
 }
 

@@ -93,15 +93,6 @@ impl Store {
         Ok(())
     }
 
-    /// Returns a delivery's state and reason.
-    pub async fn delivery_state(&self, guid: &str) -> Result<Option<(String, Option<String>)>, StoreError> {
-        let row = sqlx::query("SELECT state, reason FROM deliveries WHERE guid = ?")
-            .bind(guid)
-            .fetch_optional(&self.reader)
-            .await?;
-        Ok(row.map(|row| (row.get("state"), row.get("reason"))))
-    }
-
     /// Returns when the newest known version of a text was written, in milliseconds since 1970.
     pub async fn source_updated_at(&self, source: Source) -> Result<Option<i64>, StoreError> {
         let row = sqlx::query(

@@ -9,7 +9,7 @@ use super::effects;
 use super::models::{BriefRow, ClaimedTask, Effect, JudgedRun};
 use super::sqlite::{Store, StoreError, now_ms, signed, unsigned};
 use crate::brief::Source;
-use crate::queue::task::{TaskState, Transition};
+use crate::queue::task::Transition;
 
 /// Stores a brief and its task; returns 0 when the ledger knows the brief.
 pub(super) async fn insert(
@@ -239,19 +239,6 @@ impl Store {
             .fetch_all(&self.reader)
             .await?;
         Ok(rows.into_iter().map(|row| (row.get("state"), unsigned(row.get("n")))).collect())
-    }
-
-    /// Returns the state of a brief's task.
-    pub async fn task_state(&self, brief: &str) -> Result<Option<TaskState>, StoreError> {
-        let row = sqlx::query("SELECT state FROM tasks WHERE brief_id = ?")
-            .bind(brief)
-            .fetch_optional(&self.reader)
-            .await?;
-        row.map(|row| {
-            let word: &str = row.get("state");
-            TaskState::from_word(word).ok_or_else(|| StoreError::Entry(format!("task state `{word}`")))
-        })
-        .transpose()
     }
 
     /// Returns the last finished or judged run whose id, or whose brief's id, begins with `prefix`.

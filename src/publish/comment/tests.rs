@@ -10,8 +10,6 @@ pub(in crate::publish) fn context() -> CommentContext {
         server: "codex-brief".into(),
         version: "0.1.0".into(),
         source_url: Some("https://github.com/octo/example/issues/774#issuecomment-1".into()),
-        log_url: None,
-        messages_url: Some("https://example.org/docs/messages.md".into()),
     }
 }
 
