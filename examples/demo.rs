@@ -12,6 +12,7 @@ use anyhow::Context;
 use clap::Parser;
 use github_sim::{Comment, GithubSim, IssueRef, Permission, PullRequest};
 use server::ServerProcess;
+use tokio::signal::unix::{SignalKind, signal};
 
 const REPOSITORY: &str = "octo/weather";
 
@@ -69,7 +70,11 @@ async fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     invite(&sim, &issue);
-    tokio::signal::ctrl_c().await?;
+    let mut told = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = told.recv() => {}
+        ended = tokio::signal::ctrl_c() => ended?,
+    }
     Ok(())
 }
 

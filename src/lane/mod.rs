@@ -7,6 +7,7 @@ mod cage;
 mod check;
 pub mod environment;
 mod give;
+mod orphans;
 mod probe;
 mod process;
 mod sandbox;
@@ -21,6 +22,7 @@ use std::io;
 
 pub use check::check;
 pub use give::{Owner, give_to};
+pub use orphans::kill_orphans;
 pub use process::ProcessLane;
 pub use sandbox::{HOME, refuse_read_only_path};
 pub use slot::Slot;

@@ -74,6 +74,11 @@ impl RunDirs {
         remove::remove_tree(&self.root)
     }
 
+    /// Tells whether any folder but the logs is there.
+    pub fn has_workspace(&self) -> bool {
+        [&self.checkout, &self.home, &self.tmp].into_iter().any(|path| path.symlink_metadata().is_ok())
+    }
+
     /// Removes all folders of the run but the logs; see [`Self::remove`].
     ///
     /// # Errors

@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::{Server, execute};
 use crate::brief::{self, Origin};
 use crate::error::log_internal;
+use crate::lane::kill_orphans;
 use crate::queue::task::{Event, TaskState};
 use crate::run::workspace::RunDirs;
 use crate::server::attempt::{blank_report, problem};
@@ -38,19 +41,21 @@ pub async fn recover(server: &Arc<Server>) {
     }
 }
 
+/// Ends what is left of dead runs, and removes their folders but for the logs.
 fn remove_workspaces(runs: &Path) -> std::io::Result<()> {
     let entries = match std::fs::read_dir(runs) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    for entry in entries {
-        // What has another name than a run was not put there by the server.
-        if let Some(Ok(dirs)) = entry?.file_name().to_str().map(|run_id| RunDirs::of(runs, run_id)) {
-            dirs.remove_all_but_logs()?;
-        }
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    // Only runs that are not cleaned up yet can have left anything; their names are unique.
+    let is_left = |name: &String| RunDirs::of(runs, name).is_ok_and(|dirs| dirs.has_workspace());
+    let dead: Vec<String> = names.filter(|name| Uuid::try_parse(name).is_ok() && is_left(name)).collect();
+    if !dead.is_empty() {
+        kill_orphans(&dead);
     }
-    Ok(())
+    dead.iter().try_for_each(|name| RunDirs::of(runs, name)?.remove_all_but_logs())
 }
 
 /// Queues a lost task again, or fails it when it was lost too often.

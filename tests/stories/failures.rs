@@ -1,5 +1,9 @@
 //! A server that dies and a GitHub that fails: one pull request and one comment all the same.
 
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+
 use github_sim::Fault;
 
 use crate::support::{REPO, Town, brief};
@@ -16,6 +20,30 @@ async fn a_server_that_dies_during_a_run_ends_it_after_the_next_start() {
     town.everything_else_is_done().await;
     assert_eq!(town.own_comments(issue.number).len(), 1);
     assert_eq!(town.sim.pulls(REPO).len(), 2);
+}
+
+#[tokio::test]
+async fn what_a_dead_run_left_behind_is_ended_and_removed_at_the_next_start() {
+    let town = Town::new().await;
+    let run = town.state().join("runs/01a1fae7-9bba-77d0-801e-258452616822");
+    for folder in ["checkout", "home", "tmp", "logs"] {
+        std::fs::create_dir_all(run.join(folder)).unwrap();
+    }
+    let mount =
+        format!("mount --bind '{}' /mnt && echo mounted && exec sleep 1000", run.join("home").display());
+    let mut left = Command::new("unshare")
+        .args(["-Urm", "sh", "-c", &mount])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("unshare of util-linux starts");
+    let mut line = String::new();
+    BufReader::new(left.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "mounted\n");
+    let town = town.crash_and_restart();
+    town.logged("left behind").await;
+    assert_eq!(left.wait().unwrap().signal(), Some(9));
+    assert!(!run.join("checkout").exists() && run.join("logs").exists());
+    town.everything_else_is_done().await;
 }
 
 #[tokio::test]
