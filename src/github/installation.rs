@@ -136,6 +136,12 @@ impl GitHub {
             })
     }
 
+    /// Forgets a repository's token for git, so that the next try makes a new one: git does not say
+    /// whether it failed because the token had ended.
+    pub async fn forget_git_token(&self, installation: u64, repository_id: u64) {
+        self.git_tokens.invalidate(&(installation, repository_id)).await;
+    }
+
     /// Finds the pull request, open or not, whose head is this branch.
     pub async fn find_pull_request(
         &self,

@@ -17,7 +17,7 @@ use crate::publish::comment::{self, CommentContext};
 use crate::queue::task::Transition;
 use crate::run::changeset::Changeset;
 use crate::run::mirror::{Mirror, Remote};
-use crate::run::report::{Problem, RunReport, RunStatus};
+use crate::run::report::{Problem, RunReport, RunStatus, StepReport, StepStatus};
 use crate::run::steps::StepEvent;
 use crate::server::attempt::{Judged, Order, attempt, blank_report, internal, problem};
 use crate::store::StoreError;
@@ -35,20 +35,15 @@ pub async fn run(server: &Server, entry: &LaneEntry, slot: Slot, task: ClaimedTa
     let brief = match brief::parse(&task.brief.text, &Origin::document()) {
         Ok(brief) => brief,
         Err(_) => {
-            let mut report = blank_report(&task.run_id, &task.brief.id, None, &task.brief.text);
-            report.problem = Some(problem(
-                "brief-outdated",
-                "The brief was accepted by an earlier version of the server, and today's rules refuse it.",
-                "Post it again; the answer tells what to write instead.",
-            ));
-            return finish_when_possible(server, &task, &report).await;
+            let report = blank_report(&task.run_id, &task.brief.id, None, &task.brief.text);
+            return finish_outdated(server, &task, report).await;
         }
     };
     let judged = judge(server, entry, &slot, &task, &brief).await;
     // The lane is free for the next run while this one is published.
     drop(slot);
     server.wakes.queued.notify_one();
-    if server.abort.is_cancelled() {
+    if server.abort.is_cancelled() && !is_whole(&judged) {
         hand_back(server, &task).await;
         return;
     }
@@ -61,6 +56,13 @@ pub async fn run(server: &Server, entry: &LaneEntry, slot: Slot, task: ClaimedTa
         return;
     }
     publish_and_finish(server, &task, &brief, judged.report, judged.changeset).await;
+}
+
+/// Tells whether a run came to its own end, rather than to that of the server: then its work is kept,
+/// however late it is.
+fn is_whole(judged: &Judged) -> bool {
+    let stopped = |step: &StepReport| step.status == StepStatus::Stopped;
+    judged.changeset.is_some() && !judged.report.steps.iter().any(stopped)
 }
 
 async fn judge(server: &Server, entry: &LaneEntry, slot: &Slot, task: &ClaimedTask, brief: &Brief) -> Judged {
@@ -132,7 +134,10 @@ async fn fetch_once(
     let brief = &task.brief;
     let token = server.github.git_token(brief.installation_id, brief.source.repository_id).await;
     let token = token.map_err(unready)?;
-    mirror.fetch(remote, Some(&token)).await.map_err(|error| (error.to_string(), 0))?;
+    if let Err(error) = mirror.fetch(remote, Some(&token)).await {
+        server.github.forget_git_token(brief.installation_id, brief.source.repository_id).await;
+        return Err((error.to_string(), 0));
+    }
     Ok(None)
 }
 
@@ -178,6 +183,17 @@ pub async fn publish_and_finish(
             }
         }
     }
+    finish_when_possible(server, task, &report).await;
+}
+
+/// Ends a task whose brief today's rules refuse; what its run changed, if it had one, is kept.
+pub(super) async fn finish_outdated(server: &Server, task: &ClaimedTask, mut report: RunReport) {
+    report.status = RunStatus::Failure;
+    report.problem = Some(problem(
+        "brief-outdated",
+        "The brief was accepted by an earlier version of the server, and today's rules refuse it.",
+        "Post it again; the answer tells what to write instead.",
+    ));
     finish_when_possible(server, task, &report).await;
 }
 
@@ -251,5 +267,33 @@ async fn hand_back(server: &Server, task: &ClaimedTask) {
         Err(error) => {
             log_internal("a task cannot be handed back", &error);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::brief::BriefId;
+    use crate::run::changeset::Changeset;
+
+    fn judged(status: StepStatus, collected: bool) -> Judged {
+        let id = BriefId::from([0; 32]);
+        let brief =
+            brief::parse_document(include_str!("../../fixtures/briefs/good/flow-style.yaml")).unwrap();
+        let mut report = blank_report("run", &id, Some(&brief), "");
+        report.steps[0].status = status;
+        let changeset = || -> Changeset {
+            let base_commit = "1111111111111111111111111111111111111111".parse().unwrap();
+            Changeset { base_commit, entries: vec![], ignored: 0, refused: vec![], exceeded: None }
+        };
+        Judged { report, changeset: collected.then(changeset) }
+    }
+
+    #[test]
+    fn only_what_the_servers_end_cut_off_goes_back_to_the_queue() {
+        assert!(is_whole(&judged(StepStatus::Succeeded, true)));
+        assert!(is_whole(&judged(StepStatus::Failed, true)));
+        assert!(!is_whole(&judged(StepStatus::Stopped, true)));
+        assert!(!is_whole(&judged(StepStatus::Skipped, false)), "the fetch was cut off");
     }
 }

@@ -179,7 +179,10 @@ async fn push(server: &Server, task: &ClaimedTask, commit: CommitId, branch: &st
             "Look at that branch; delete it if it is not needed, and post the brief again.",
         ))),
         Ok(PushOutcome::Rejected { reason }) => Err(Failure::Final(refused("push-rejected", &reason))),
-        Err(error) => Err(Failure::Passing(error.to_string(), 0)),
+        Err(error) => {
+            server.github.forget_git_token(brief.installation_id, brief.source.repository_id).await;
+            Err(Failure::Passing(error.to_string(), 0))
+        }
     }
 }
 

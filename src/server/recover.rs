@@ -87,8 +87,9 @@ async fn publish(server: Arc<Server>, run: JudgedRun) {
             tracing::info!(run = run.task.run_id, "a judged run of the last server is published");
             execute::publish_and_finish(&server, &run.task, &brief, report, changeset).await;
         }
-        _ => {
-            log_internal("a judged run cannot be read", &run.task.run_id);
+        (Ok((report, _)), Err(_)) => execute::finish_outdated(&server, &run.task, report).await,
+        (Err(error), _) => {
+            log_internal("a judged run cannot be read", &error);
         }
     }
 }

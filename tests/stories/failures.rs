@@ -128,3 +128,14 @@ async fn a_branch_that_is_there_already_is_left_alone() {
     assert_eq!(result["problem"]["code"], "branch-conflict", "{}", comment.body);
     assert_eq!(town.sim.commit(REPO, &branch).unwrap().sha, theirs);
 }
+
+#[tokio::test]
+async fn a_token_that_ends_early_is_made_anew() {
+    let town = Town::new().await;
+    let text = brief(&[("slow", "sleep 2\necho x > x.txt")], &["x.txt"]);
+    let issue = town.sim.open_issue(REPO, "maria", "Tokens", &text).unwrap();
+    town.logged("step begins").await;
+    town.sim.expire_tokens();
+    let (comment, result) = town.result(issue.number, 1).await;
+    assert_eq!(result["status"], "success", "{}", comment.body);
+}
