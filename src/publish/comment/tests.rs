@@ -207,7 +207,7 @@ pub(in crate::publish) fn assert_sound(markdown: &str, our_references: &[String]
     for event in events(markdown) {
         match event {
             Event::Html(html) | Event::InlineHtml(html) => {
-                let rest = html.trim().replace("<span>$</span>", "").replace("&#39;", "'");
+                let rest = html.trim().replace("<span>$</span>", "$").replace("&#39;", "'");
                 let ours =
                     rest.starts_with("<!-- ") && rest.ends_with(" -->") && rest.matches("-->").count() == 1
                         || rest.starts_with("<details><summary>")
@@ -222,6 +222,8 @@ pub(in crate::publish) fn assert_sound(markdown: &str, our_references: &[String]
             Event::Start(Tag::CodeBlock(_)) => code += 1,
             Event::End(TagEnd::CodeBlock) => code -= 1,
             Event::Text(t) if code == 0 => text.push_str(&t),
+            // What stands on both sides of a code span is no one word.
+            Event::Code(_) => text.push('\u{fffc}'),
             Event::SoftBreak | Event::HardBreak | Event::End(_) => text.push('\n'),
             Event::Start(Tag::Image { .. })
             | Event::InlineMath(_)
