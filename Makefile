@@ -1,20 +1,29 @@
 # What people type. `make` alone lists the targets; each sets up what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench schema bootstrap
+.PHONY: help demo test soak lint fmt bench schema bootstrap
 
 CARGO ?= cargo
 # `make demo ONCE=1` tells the story once and ends; without it the demo stays up until Ctrl-C.
 ONCE ?=
+# `make demo CRASH=1` kills the server in the middle of a step.
+CRASH ?=
+# How often `make soak` kills the server, and for how long at most; `SOAK_SEED=N` repeats one.
+SOAK_KILLS ?= 200
+SOAK_SECONDS ?= 1200
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: bootstrap ## Show a brief's whole way on a simulated GitHub (ONCE=1 ends after the story)
+demo: bootstrap ## Show a brief's whole way on a simulated GitHub (ONCE=1 ends after the story, CRASH=1 kills the server)
 	$(CARGO) build --locked --bin codex-brief
-	$(CARGO) run --locked --example demo -- $(if $(filter-out 0 no,$(ONCE)),--once)
+	$(CARGO) run --locked --example demo -- $(if $(filter-out 0 no,$(ONCE)),--once) $(if $(filter-out 0 no,$(CRASH)),--crash)
 
 test: bootstrap ## Run every test
 	$(CARGO) test --locked --workspace
+
+soak: bootstrap ## Kill the server again and again by chance, and see that nothing is lost or repeated
+	SOAK_KILLS=$(SOAK_KILLS) SOAK_SECONDS=$(SOAK_SECONDS) SOAK_SEED=$(SOAK_SEED) \
+		$(CARGO) test --locked --test stories crash::soak -- --nocapture
 
 lint: ## Check format, clippy, docs, shell scripts, licences and bans
 	@deploy/bootstrap.sh lint

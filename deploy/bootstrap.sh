@@ -45,7 +45,7 @@ missing_packages() {
     local command package
     # git fetches and pushes; bwrap isolates the steps; cc, make and pkg-config build the crates that
     # hold C (aws-lc, libgit2, SQLite); python3 is what some test steps are written in; curl and jq are
-    # what docs and demo tell people to type.
+    # what docs and demo tell people to type; faketime sets the clock of a server under test.
     while read -r command package; do
         command -v "$command" >/dev/null || printf '%s\n' "$package"
     done <<'LIST'
@@ -57,6 +57,7 @@ pkg-config pkg-config
 curl curl
 jq jq
 python3 python3
+faketime faketime
 LIST
     # A compiler without the C library's headers builds nothing.
     [[ -e /usr/include/stdio.h ]] || printf 'libc6-dev\n'

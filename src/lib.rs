@@ -1,11 +1,13 @@
 //! The way of a brief, from a signed delivery to one pull request and one result comment:
-//! [`webhook`] stores the delivery, [`server::intake`] finds the [`brief`]s in it and
-//! [`authorize`]s them, the [`queue`] keeps their tasks, a [`lane`] makes the [`run`], [`judge`]
+//! [`webhook`] stores the delivery, [`server::intake`] finds the [`brief`]s and
+//! [`command`]s in it and [`authorize`]s them, the [`queue`] keeps their tasks, a [`lane`] makes the [`run`], [`judge`]
 //! holds what changed against what was declared, and [`publish`] brings it to GitHub.
 
 pub mod webhook;
 
 pub mod brief;
+
+pub mod command;
 
 pub mod authorize;
 
@@ -32,3 +34,5 @@ pub mod cli;
 pub mod config;
 
 pub mod error;
+
+pub mod crash;

@@ -63,7 +63,7 @@ pub fn extract(markdown: &str) -> Extraction {
     }
     let text = normalize(markdown);
     let mut scan = Scan::new(&text);
-    for (event, range) in Parser::new_ext(&text, options()).into_offset_iter() {
+    for (event, range) in Parser::new_ext(&text, markdown_options()).into_offset_iter() {
         scan.event(event, range);
     }
     scan.finish()
@@ -79,7 +79,8 @@ pub fn normalize(text: &str) -> Cow<'_, str> {
     }
 }
 
-fn options() -> Options {
+/// Returns what of Markdown is read beyond CommonMark: what GitHub reads.
+pub fn markdown_options() -> Options {
     Options::ENABLE_GFM
         | Options::ENABLE_TABLES
         | Options::ENABLE_FOOTNOTES

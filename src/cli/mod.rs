@@ -1,11 +1,16 @@
 //! The command line: one file a subcommand, which ties the rooms together.
 
+pub mod backup;
 pub mod check;
+pub mod control;
+pub mod gaps;
 pub mod patch;
+pub mod rehearse;
 pub mod run;
 pub mod schema;
 pub mod serve;
 
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -41,8 +46,20 @@ enum Command {
     Run(run::RunArgs),
     /// Serves the GitHub App: takes webhooks, runs briefs, opens pull requests.
     Serve(serve::ServeArgs),
+    /// Ends a task's run, or cancels a task that waits.
+    Stop(control::StopArgs),
+    /// Publishes a task again that GitHub did not take.
+    Publish(control::PublishArgs),
+    /// Tells where tasks stand.
+    Status(control::StatusArgs),
     /// Prints the changes of a run, as a patch for `git apply`.
     Patch(patch::PatchArgs),
+    /// Copies the store while the server serves, or looks whether a copy is whole.
+    Backup(backup::BackupArgs),
+    /// Shows on a throw-away store what becomes of a task when steps hang and servers crash.
+    Rehearse(rehearse::RehearseArgs),
+    /// Tells when deliveries were missed, and what became of each.
+    Gaps(gaps::GapsArgs),
     /// Prints the JSON Schema of a brief, for editors.
     Schema(schema::SchemaArgs),
 }
@@ -55,18 +72,43 @@ fn load_config(path: &Path) -> Result<Config, UserError> {
     Ok(config)
 }
 
+/// Makes the error for a lane that is not switched on in a configuration whose lanes have these names.
+fn lane_unknown(name: &str, names: &[String]) -> UserError {
+    UserError::new(
+        "lane-unknown",
+        format!("The configuration has no lane `{name}` that is switched on."),
+        format!("Its lanes are: {}. Choose one by --lane.", names.join(", ")),
+    )
+}
+
+/// Prints to standard output; a reader that went away, such as `head`, is no reason to fail.
+fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
 /// The exit code when the program could not do what it was asked at all.
 const TROUBLE: u8 = 2;
 
 /// Runs a command and returns its exit code: 0 for yes, 1 for no, 2 for trouble.
 pub fn run(cli: Cli) -> ExitCode {
-    start_tracing(matches!(cli.command, Command::Serve(_)));
+    start_tracing(match cli.command {
+        Command::Serve(_) => "info",
+        // What it logs are the failures that it plays.
+        Command::Rehearse(_) => "off",
+        _ => "warn",
+    });
     let result = match cli.command {
         Command::Check(args) => Ok(check::run(&args)),
         Command::Schema(args) => Ok(schema::run(&args)),
         Command::Run(args) => on_runtime(run::run(args)),
         Command::Serve(args) => on_runtime(serve::run(args)),
+        Command::Backup(args) => on_runtime(backup::run(args)),
+        Command::Stop(args) => on_runtime(control::stop(args)),
+        Command::Publish(args) => on_runtime(control::publish(args)),
+        Command::Status(args) => on_runtime(control::status(args)),
         Command::Patch(args) => on_runtime(patch::run(args)),
+        Command::Rehearse(args) => on_runtime(rehearse::run(args)),
+        Command::Gaps(args) => on_runtime(gaps::run(args)),
     };
     match result {
         Ok(code) => ExitCode::from(code),
@@ -91,8 +133,7 @@ fn on_runtime(work: impl Future<Output = Result<u8, UserError>>) -> Result<u8, U
 }
 
 /// Logs to standard error; `RUST_LOG` changes what.
-fn start_tracing(serving: bool) {
-    let default = if serving { "info" } else { "warn" };
+fn start_tracing(default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

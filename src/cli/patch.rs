@@ -33,9 +33,21 @@ pub async fn run(args: PatchArgs) -> Result<u8, UserError> {
             "Run this where the server runs, as its user.",
         )
     };
-    let store = Store::open(&state.join("codex-brief.sqlite")).await.map_err(|error| failed(&error))?;
+    let store =
+        Store::open_to_read(&state.join("codex-brief.sqlite")).await.map_err(|error| failed(&error))?;
     let found = store.find_run(&args.id).await.map_err(|error| failed(&error))?;
-    let run = found.filter(|_| args.id.len() >= 8).ok_or_else(|| {
+    let found = found.filter(|_| args.id.len() >= 8);
+    if found.is_none()
+        && args.id.len() >= 8
+        && store.is_forgotten(&args.id).await.map_err(|error| failed(&error))?
+    {
+        return Err(UserError::new(
+            "patch-pruned",
+            format!("The changes of {} are past their time and were removed.", args.id),
+            "Keep them longer by retention.runs_days, or restore a backup that still holds them.",
+        ));
+    }
+    let run = found.ok_or_else(|| {
         UserError::new(
             "run-unknown",
             format!("There is no ended run that begins with `{}`.", args.id),

@@ -162,12 +162,8 @@ fn lanes(args: &RunArgs, found: &[Found]) -> Result<Vec<LaneConfig>, UserError> 
         };
         let lane = config.lanes.iter().find(|lane| lane.name == name && lane.enabled);
         lane.cloned().ok_or_else(|| {
-            let names: Vec<&str> = config.lanes.iter().map(|lane| lane.name.as_str()).collect();
-            UserError::new(
-                "lane-unknown",
-                format!("The configuration has no lane `{name}` that is switched on."),
-                format!("Its lanes are: {}. Choose one by --lane.", names.join(", ")),
-            )
+            let names: Vec<String> = config.lanes.iter().map(|lane| lane.name.clone()).collect();
+            super::lane_unknown(name, &names)
         })
     };
     found.iter().map(lane).collect()
@@ -213,7 +209,7 @@ impl Bench {
             lines.push(format!("  branch    {branch}"));
             lines.push(format!("  files     {}", output.files.join(", ")));
         }
-        print(&lines.join("\n"));
+        super::print(&lines.join("\n"));
         base.is_some()
     }
 
@@ -248,7 +244,7 @@ impl Bench {
         if judged.report.status != RunStatus::Success {
             self.keep_patch(found, &judged);
         }
-        print(&for_terminal(&judged.report));
+        super::print(&for_terminal(&judged.report));
         judged.report.status == RunStatus::Success
     }
 
@@ -298,11 +294,6 @@ impl Bench {
             }
         }
     }
-}
-
-/// Prints to standard output; a reader that went away, such as `head`, is no reason to fail.
-fn print(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Shows progress while it happens.

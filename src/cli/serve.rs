@@ -1,6 +1,7 @@
 //! `codex-brief serve`: opens the store, starts the workers, and serves until it is told to end.
 
 use std::fs::{DirBuilder, File, Permissions};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,14 +18,13 @@ use crate::error::UserError;
 use crate::github::GitHub;
 use crate::http;
 use crate::run::mirror::Mirrors;
+use crate::server::engine::Engine;
 use crate::server::lanes::Lanes;
-use crate::server::{Server, Wakes, recover};
-use crate::store::Store;
+use crate::server::{Server, recover};
+use crate::store::backup::STORE;
 use crate::store::blobs::Blobs;
+use crate::store::{Store, StoreError, refusal};
 use crate::webhook::inbox::Inbox;
-
-/// The time that running work gets to end after SIGTERM.
-const GRACE: Duration = Duration::from_secs(20);
 
 /// Serves the GitHub App.
 #[derive(Debug, Args)]
@@ -62,9 +62,18 @@ pub async fn run(args: ServeArgs) -> Result<u8, UserError> {
             "Choose another address by server.listen, or end what listens there.",
         )
     })?;
+    let socket = http::control::listen(&config.server.state_dir).map_err(|error| {
+        UserError::new(
+            "control-unusable",
+            format!("The control socket in {} cannot be made: {error}.", config.server.state_dir.display()),
+            "Put the state directory on a disk of this machine that holds sockets, by server.state_dir.",
+        )
+    })?;
     let server = open(config, secrets, github).await?;
     recover::recover(&server).await;
     server.start_workers();
+    // Until the end, so that what is being ended can still be asked for.
+    tokio::spawn(http::control::serve(socket, server.clone(), server.end.clone()));
     serve(listener, server).await
 }
 
@@ -96,15 +105,21 @@ fn lock_state(state: &Path) -> Result<File, UserError> {
             "Make it writable for the server's user, or choose another by server.state_dir.",
         )
     };
+    let unwritable = |what: &str, error: io::Error| match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            refusal(&state.join(STORE), &StoreError::Database(sqlx::Error::Io(error)))
+        }
+        _ => failed(what, &error),
+    };
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(state)
-        .map_err(|error| failed("cannot be made", &error))?;
+        .map_err(|error| unwritable("cannot be made", error))?;
     // It may have been there before, open to others, and briefs of private repositories lie in it.
     std::fs::set_permissions(state, Permissions::from_mode(0o700))
-        .map_err(|error| failed("cannot be closed to others", &error))?;
-    let lock = File::create(state.join("lock")).map_err(|error| failed("cannot be written", &error))?;
+        .map_err(|error| unwritable("cannot be closed to others", error))?;
+    let lock = File::create(state.join("lock")).map_err(|error| unwritable("cannot be written", error))?;
     lock.try_lock().map_err(|error| failed("is in use by another server", &error))?;
     Ok(lock)
 }
@@ -113,23 +128,24 @@ async fn open(config: Config, secrets: Secrets, github: GitHub) -> Result<Arc<Se
     let state = config.server.state_dir.clone();
     let unusable = |error: &dyn std::fmt::Display| {
         UserError::new(
-            "store-unusable",
-            format!("The store in {} cannot be opened: {error}.", state.display()),
-            "Look at the files' permissions and at the space on the disk; nothing was changed.",
+            "state-unusable",
+            format!("The state directory {} cannot be used: {error}.", state.display()),
+            "Look at the files' permissions and at the space on the disk.",
         )
     };
-    let store = Store::open(&state.join("codex-brief.sqlite")).await.map_err(|error| unusable(&error))?;
+    let file = state.join(STORE);
+    let store = Store::open_to_serve(&file).await.map_err(|error| refusal(&file, &error))?;
+    let blobs = Blobs::open_alone(state.join("blobs")).map_err(|error| unusable(&error))?;
+    let secrets = vec![secrets.private_key, secrets.webhook];
     Ok(Arc::new(Server {
         lanes: Lanes::new(&config.lanes),
         mirrors: Mirrors::open(state.join("mirrors")).map_err(|error| unusable(&error))?,
-        blobs: Blobs::open(state.join("blobs")).map_err(|error| unusable(&error))?,
-        secrets: vec![secrets.private_key, secrets.webhook],
-        store,
+        engine: Engine::new(&state, store, blobs, config.queue.clone(), secrets),
         github,
+        started_ms: chrono::Utc::now().timestamp_millis(),
         config,
-        wakes: Wakes::default(),
-        stop: CancellationToken::new(),
-        abort: CancellationToken::new(),
+        end: CancellationToken::new(),
+        runs: TaskTracker::new(),
         tracker: TaskTracker::new(),
     }))
 }
@@ -145,24 +161,17 @@ async fn serve(listener: TcpListener, server: Arc<Server>) -> Result<u8, UserErr
     );
     tracing::info!(%address, lanes = lane_names(&server.config), "serving; webhooks go to /webhooks/github");
     let stop = server.stop.clone();
+    let grace = Duration::from_secs(server.config.server.grace_seconds);
     tokio::spawn(async move {
         super::told_to_end().await;
-        tracing::info!("told to end; running work gets {} s", GRACE.as_secs());
+        tracing::info!("told to end; running work gets {} s", grace.as_secs());
         stop.cancel();
         super::told_to_end().await;
         tracing::warn!("told to end again; ending at once");
         std::process::exit(130);
     });
     http::serve(listener, http::router(server.clone(), inbox), server.stop.clone()).await;
-    server.stop.cancel();
-    server.tracker.close();
-    if tokio::time::timeout(GRACE, server.tracker.wait()).await.is_err() {
-        tracing::warn!("running work did not end in time; its tasks go back to the queue");
-        server.abort.cancel();
-        if tokio::time::timeout(GRACE, server.tracker.wait()).await.is_err() {
-            tracing::error!("running work cannot be ended; the next start takes it up");
-        }
-    }
+    server.finish(grace).await;
     server.store.close().await;
     Ok(0)
 }

@@ -25,6 +25,18 @@ pub struct GitHubConfig {
     /// a second.
     #[serde(default = "write_interval_ms")]
     pub write_interval_ms: u64,
+    /// Holds how many comments and pull requests an installation writes at most in a minute.
+    #[serde(default = "content_per_minute")]
+    pub content_per_minute: usize,
+    /// Holds how many comments and pull requests an installation writes at most in an hour.
+    #[serde(default = "content_per_hour")]
+    pub content_per_hour: usize,
+    /// Tells whether a thread carries a label that shows how its briefs stand.
+    #[serde(default = "yes")]
+    pub labels: bool,
+    /// Tells whether each run has a check run beside its commit.
+    #[serde(default = "yes")]
+    pub check_runs: bool,
 }
 
 impl GitHubConfig {
@@ -46,6 +58,13 @@ impl GitHubConfig {
                 )));
             }
         }
+        for (key, most) in
+            [("content_per_minute", self.content_per_minute), ("content_per_hour", self.content_per_hour)]
+        {
+            if most == 0 {
+                return Err(invalid(format!("github.{key} is 0, so nothing could ever be told.")));
+            }
+        }
         Ok(())
     }
 
@@ -65,4 +84,16 @@ fn web_url() -> String {
 
 fn write_interval_ms() -> u64 {
     1000
+}
+
+fn content_per_minute() -> usize {
+    80
+}
+
+fn content_per_hour() -> usize {
+    500
+}
+
+fn yes() -> bool {
+    true
 }

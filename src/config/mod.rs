@@ -3,8 +3,11 @@
 //! `docs/configuration.md` describes every key; `deploy/codex-brief.example.toml` shows each one.
 
 mod authorize;
+mod catch_up;
 mod github;
 mod lane;
+mod queue;
+mod retention;
 mod secret;
 mod server;
 
@@ -13,8 +16,11 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use authorize::{AuthorizeConfig, MinimumPermission};
+pub use catch_up::CatchUpConfig;
 pub use github::GitHubConfig;
 pub use lane::{LaneConfig, LaneKind, Limits, Network, SandboxKind};
+pub use queue::{OnWithdrawal, QueueConfig};
+pub use retention::RetentionConfig;
 pub use secret::{SecretError, SecretSource};
 pub use server::ServerConfig;
 
@@ -32,6 +38,15 @@ pub struct Config {
     /// Tells who may run briefs.
     #[serde(default)]
     pub authorize: AuthorizeConfig,
+    /// Tells how tasks are retried, leased and withdrawn.
+    #[serde(default)]
+    pub queue: QueueConfig,
+    /// Tells how long what is over is kept.
+    #[serde(default)]
+    pub retention: RetentionConfig,
+    /// Tells how missed deliveries are found.
+    #[serde(default)]
+    pub catch_up: CatchUpConfig,
     /// Lists the lanes.
     #[serde(default, rename = "lane")]
     pub lanes: Vec<LaneConfig>,
@@ -49,12 +64,14 @@ impl Config {
                 "Give its path with --config; deploy/codex-brief.example.toml is one to start from.",
             )
         })?;
-        let mut config = Self::parse(&text).map_err(|error| UserError {
+        let named = |error: UserError| UserError {
             message: format!("{}: {}", path.display(), error.message),
             ..error
-        })?;
+        };
+        let mut config = Self::parse(&text).map_err(named)?;
         let base = path.parent().unwrap_or(Path::new("."));
         config.resolve_paths(base);
+        config.queue.override_by(|name| std::env::var(name).ok()).map_err(named)?;
         Ok(config)
     }
 
@@ -78,6 +95,8 @@ impl Config {
 
     fn check(&self) -> Result<(), UserError> {
         self.github.check()?;
+        self.queue.check()?;
+        self.catch_up.check()?;
         for (at, lane) in self.lanes.iter().enumerate() {
             if self.lanes[..at].iter().any(|other| other.name == lane.name) {
                 return Err(invalid(format!("lane `{}` is configured twice.", lane.name)));
@@ -140,6 +159,9 @@ mod tests {
         // What is commented out tells what holds without it.
         assert_eq!(format!("{:?}", all.server), format!("{:?}", as_it_is.server));
         assert_eq!(format!("{:?}", all.lanes[0].limits), format!("{:?}", as_it_is.lanes[0].limits));
+        assert_eq!(format!("{:?}", all.queue), format!("{:?}", as_it_is.queue));
+        assert_eq!(format!("{:?}", all.retention), format!("{:?}", as_it_is.retention));
+        assert_eq!(format!("{:?}", all.catch_up), format!("{:?}", as_it_is.catch_up));
         assert_eq!(all.github.api_url, as_it_is.github.api_url);
     }
 

@@ -17,6 +17,8 @@ pub struct ServerConfig {
     pub body_limit_bytes: usize,
     /// Bounds the time in which a delivery's body must arrive, in seconds; GitHub waits 10.
     pub body_seconds: u64,
+    /// Holds how long running work gets after SIGTERM before its tasks go back to the queue, in seconds.
+    pub grace_seconds: u64,
 }
 
 impl Default for ServerConfig {
@@ -26,6 +28,7 @@ impl Default for ServerConfig {
             state_dir: PathBuf::from("codex-brief-state"),
             body_limit_bytes: 25 << 20,
             body_seconds: 10,
+            grace_seconds: 20,
         }
     }
 }

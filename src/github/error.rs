@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use thiserror::Error;
 
 /// Why a call did not succeed.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum GitHubError {
     /// GitHub asked for silence until a time; nothing was sent, or nothing was done.
     #[error("GitHub asked not to be called before {0}")]
@@ -27,9 +27,15 @@ pub enum GitHubError {
     /// The answer was not what the API promises.
     #[error("GitHub's answer to {0} cannot be read: {1}")]
     Unreadable(String, String),
+    /// A list has more pages than are read.
+    #[error("{0} has more than {1} pages")]
+    TooMany(String, usize),
     /// The App's private key cannot be used.
     #[error("the App's private key cannot be used: {0}")]
     Key(String),
+    /// The machine has no certificates by which GitHub could be known.
+    #[error("the certificates of this machine cannot be read: {0}")]
+    Certificates(String),
 }
 
 impl GitHubError {
@@ -45,9 +51,27 @@ impl GitHubError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::RateLimited(_) | Self::NoAnswer(..) => true,
-            Self::Status { status, .. } => *status >= 500 || *status == 408,
-            Self::Unreadable(..) | Self::Key(_) => false,
+            // Credentials that were changed on one side only are mended on the other.
+            Self::Status { status, .. } => *status >= 500 || matches!(status, 401 | 408),
+            // Such as the page of a proxy.
+            Self::Unreadable(..) => true,
+            Self::TooMany(..) | Self::Key(_) | Self::Certificates(_) => false,
         }
+    }
+
+    /// Tells whether the App is no longer installed there, or its installation is suspended: nothing can be
+    /// done until an owner changes that.
+    pub fn is_gone_installation(&self) -> bool {
+        match self {
+            Self::Status { status: 403, message, .. } => message.contains("installation has been suspended"),
+            Self::Status { status: 404, call, .. } => call.ends_with("/access_tokens"),
+            _ => false,
+        }
+    }
+
+    /// Tells whether what the call was about is not there, or is there no more.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.status(), Some(404 | 410))
     }
 
     /// Returns how long to wait before try number `attempt` (from 0), in milliseconds: what GitHub

@@ -1,15 +1,13 @@
-//! What the App does on an installation: each method is one look-up or one write.
+//! Where the App is installed, as whom it writes there, and what people may do there.
 
-use axum::http::Method;
+use chrono::{DateTime, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use secrecy::SecretString;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::client::{As, GitHub};
 use super::error::GitHubError;
+pub use super::pulls::PullRequest;
 use crate::authorize::permission::Permission;
-use crate::brief::source::{Source, SourceKind};
 
 /// A repository on an installation.
 #[derive(Debug, Clone, Copy)]
@@ -21,22 +19,13 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn who(&self) -> As {
+    pub(super) fn who(&self) -> As {
         As::Installation(self.installation)
     }
 
-    fn route(&self, rest: &str) -> String {
+    pub(super) fn route(&self, rest: &str) -> String {
         format!("/repos/{}/{rest}", self.repository)
     }
-}
-
-/// A pull request, as far as the server looks at one.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct PullRequest {
-    /// Holds its number.
-    pub number: u64,
-    /// Holds its page's address.
-    pub html_url: String,
 }
 
 #[derive(Deserialize)]
@@ -46,21 +35,29 @@ struct PermissionAnswer {
     user: Option<Id>,
 }
 
-#[derive(Deserialize)]
-struct Id {
-    id: u64,
+#[derive(Debug, Deserialize)]
+pub(super) struct Id {
+    pub(super) id: u64,
 }
 
-#[derive(Deserialize)]
-struct Comment {
-    id: u64,
-    body: Option<String>,
-    performed_via_github_app: Option<Id>,
+/// One account's installation of the App.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Installation {
+    /// Holds its id.
+    pub id: u64,
+    /// Tells since when it is suspended; `None` when it works.
+    pub suspended_at: Option<DateTime<Utc>>,
 }
 
-#[derive(Deserialize)]
-struct Token {
-    token: String,
+/// A repository that an installation reaches.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Repository {
+    /// Holds its id, which a new name does not change.
+    pub id: u64,
+    /// Names it as `owner/name`.
+    pub full_name: String,
+    /// Tells whether it is read-only.
+    pub archived: bool,
 }
 
 /// The account under which the App writes and commits.
@@ -110,122 +107,57 @@ impl GitHub {
         }
     }
 
-    /// Returns a token with which git may read and write this one repository and nothing else.
-    pub async fn git_token(
+    /// Lists the App's installations.
+    pub async fn installations(&self) -> Result<Vec<Installation>, GitHubError> {
+        self.list(As::App, "/app/installations?").await
+    }
+
+    /// Finds the installation that reaches a repository.
+    pub async fn installation_of(&self, full_name: &str) -> Result<Option<u64>, GitHubError> {
+        let found: Option<Id> = self.look(As::App, &format!("/repos/{full_name}/installation")).await?;
+        Ok(found.map(|installation| installation.id))
+    }
+
+    /// Lists the repositories that an installation reaches.
+    pub async fn repositories(&self, installation: u64) -> Result<Vec<Repository>, GitHubError> {
+        #[derive(Deserialize)]
+        struct Page {
+            repositories: Vec<Repository>,
+        }
+        let mut all = Vec::new();
+        let route = "/installation/repositories?";
+        self.walk(As::Installation(installation), route, |page: Page| {
+            all.extend(page.repositories);
+            None::<()>
+        })
+        .await?;
+        Ok(all)
+    }
+
+    /// Looks up the name that a repository has now, by its id; an answer is kept for a minute. `None` when the
+    /// installation does not reach it any more.
+    pub async fn repository_name(
         &self,
         installation: u64,
         repository_id: u64,
-    ) -> Result<SecretString, GitHubError> {
-        let route = format!("/app/installations/{installation}/access_tokens");
-        let narrowed = json!({"repository_ids": [repository_id], "permissions": {"contents": "write"}});
-        self.git_tokens
-            .try_get_with((installation, repository_id), async {
-                let token: Token = self.write(As::App, Method::POST, &route, &narrowed).await?;
-                Ok(SecretString::from(token.token))
-            })
-            .await
-            .map_err(|error: std::sync::Arc<GitHubError>| match &*error {
-                GitHubError::RateLimited(until) => GitHubError::RateLimited(*until),
-                GitHubError::Status { status, call, message, details } => GitHubError::Status {
-                    status: *status,
-                    call: call.clone(),
-                    message: message.clone(),
-                    details: details.clone(),
-                },
-                other => GitHubError::NoAnswer(route.clone(), other.to_string()),
-            })
+    ) -> Result<Option<String>, GitHubError> {
+        let key = (installation, repository_id);
+        if let Some(name) = self.names.get(&key).await {
+            return Ok(Some(name));
+        }
+        let route = format!("/repositories/{repository_id}");
+        let found: Option<Repository> = self.look(As::Installation(installation), &route).await?;
+        let Some(found) = found else { return Ok(None) };
+        self.names.insert(key, found.full_name.clone()).await;
+        Ok(Some(found.full_name))
     }
 
-    /// Forgets a repository's token for git, so that the next try makes a new one: git does not say
-    /// whether it failed because the token had ended.
-    pub async fn forget_git_token(&self, installation: u64, repository_id: u64) {
-        self.git_tokens.invalidate(&(installation, repository_id)).await;
-    }
-
-    /// Finds the pull request, open or not, whose head is this branch.
-    pub async fn find_pull_request(
-        &self,
-        place: Place<'_>,
-        head_branch: &str,
-    ) -> Result<Option<PullRequest>, GitHubError> {
-        let owner = place.repository.split('/').next().unwrap_or_default();
-        let head = encode(&format!("{owner}:{head_branch}"));
-        self.find(place.who(), &place.route(&format!("pulls?state=all&head={head}")), Some).await
-    }
-
-    /// Opens a pull request.
-    pub async fn open_pull_request(
-        &self,
-        place: Place<'_>,
-        head: &str,
-        base: &str,
-        title: &str,
-        body: &str,
-    ) -> Result<PullRequest, GitHubError> {
-        let payload = json!({"head": head, "base": base, "title": title, "body": body});
-        self.write(place.who(), Method::POST, &place.route("pulls"), &payload).await
-    }
-
-    /// Finds this App's own comment in a thread by the marker that its text begins with.
-    pub async fn find_comment(
-        &self,
-        place: Place<'_>,
-        thread: u64,
-        marker: &str,
-    ) -> Result<Option<u64>, GitHubError> {
-        let app_id = self.app_id();
-        let own = |comment: Comment| {
-            let by_app = comment.performed_via_github_app.is_some_and(|app| app.id == app_id);
-            (by_app && comment.body.is_some_and(|body| body.starts_with(marker))).then_some(comment.id)
-        };
-        self.find(place.who(), &place.route(&format!("issues/{thread}/comments?")), own).await
-    }
-
-    /// Writes a comment in a thread and returns its id.
-    pub async fn create_comment(
-        &self,
-        place: Place<'_>,
-        thread: u64,
-        body: &str,
-    ) -> Result<u64, GitHubError> {
-        let route = place.route(&format!("issues/{thread}/comments"));
-        let comment: Id = self.write(place.who(), Method::POST, &route, &json!({"body": body})).await?;
-        Ok(comment.id)
-    }
-
-    /// Replaces a comment's text.
-    pub async fn update_comment(
-        &self,
-        place: Place<'_>,
-        comment: u64,
-        body: &str,
-    ) -> Result<(), GitHubError> {
-        let route = place.route(&format!("issues/comments/{comment}"));
-        let _: Value = self.write(place.who(), Method::PATCH, &route, &json!({"body": body})).await?;
-        Ok(())
-    }
-
-    /// Reacts to what holds a brief; GitHub keeps one reaction of a kind, so this can be repeated.
-    pub async fn react(
-        &self,
-        place: Place<'_>,
-        thread: u64,
-        source: Source,
-        content: &str,
-    ) -> Result<(), GitHubError> {
-        let route = match source.kind {
-            SourceKind::IssueBody | SourceKind::PullRequestBody => format!("issues/{thread}/reactions"),
-            SourceKind::IssueComment => format!("issues/comments/{}/reactions", source.id),
-            SourceKind::ReviewComment => format!("pulls/comments/{}/reactions", source.id),
-            // GitHub has no reactions to a review.
-            SourceKind::Review => return Ok(()),
-        };
-        let body = json!({"content": content});
-        let _: Value = self.write(place.who(), Method::POST, &place.route(&route), &body).await?;
-        Ok(())
+    /// Forgets a repository's name, such as when a webhook tells that it was renamed.
+    pub async fn forget_repository_name(&self, installation: u64, repository_id: u64) {
+        self.names.invalidate(&(installation, repository_id)).await;
     }
 }
 
-fn encode(text: &str) -> String {
+pub(super) fn encode(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }

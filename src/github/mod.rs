@@ -1,9 +1,25 @@
-//! GitHub's REST API as the App uses it: every call that the server makes is in this room.
+//! GitHub's API as the App uses it: every call that the server makes is in this room.
+//!
+//! `client` makes a call (`transport` sends it, `tokens` pays for it, `clock`, `rate_limit` and `budget` say
+//! when it may go); the other files are the calls, by what they are about.
 
+mod budget;
+pub mod changes;
+pub mod checks;
 pub mod client;
+mod clock;
+mod comments;
 mod error;
+pub mod hook;
 pub mod installation;
+mod labels;
+pub mod pulls;
 mod rate_limit;
+#[cfg(test)]
+mod tests;
+pub mod texts;
+mod tokens;
+mod transport;
 
 pub use client::GitHub;
 pub use error::GitHubError;

@@ -22,6 +22,8 @@ pub struct Health {
     pub version: &'static str,
     /// Tells whether the store can be read.
     pub store: bool,
+    /// Tells whether the store takes writes; it does not when its disk is full or it is locked.
+    pub store_writable: bool,
     /// Tells each lane's state.
     pub lanes: BTreeMap<String, LaneHealth>,
     /// Counts the tasks in each state.
@@ -72,8 +74,9 @@ async fn look(server: &Server) -> Health {
     let counts = counts(server).await;
     let store = counts.is_ok();
     let (tasks, owed_writes) = counts.unwrap_or_default();
-    let ready = store && lanes.values().any(|lane| lane.available);
-    Health { ready, version: env!("CARGO_PKG_VERSION"), store, lanes, tasks, owed_writes }
+    let store_writable = store && server.store.takes_writes().await;
+    let ready = store_writable && lanes.values().any(|lane| lane.available);
+    Health { ready, version: env!("CARGO_PKG_VERSION"), store, store_writable, lanes, tasks, owed_writes }
 }
 
 async fn counts(server: &Server) -> Result<(BTreeMap<String, u64>, u64), StoreError> {
@@ -95,7 +98,11 @@ fn render(health: &Health) -> String {
     let tasks: Vec<String> = health.tasks.iter().map(|(state, n)| format!("{n} {state}")).collect();
     let tasks = if tasks.is_empty() { "none yet".to_owned() } else { tasks.join(", ") };
     let (class, headline) = if health.ready { ("good", "Ready for briefs") } else { ("bad", "Not ready") };
-    let store = if health.store { "readable" } else { "not readable; the server's log tells why" };
+    let store = match (health.store, health.store_writable) {
+        (true, true) => "readable and writable",
+        (true, false) => "readable, but takes no writes: full, or locked by another process",
+        (false, _) => "not readable; the server's log tells why",
+    };
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>\
          <meta http-equiv=refresh content=5><title>codex-brief: {headline}</title><style>{STYLE}</style>\

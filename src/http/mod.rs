@@ -1,5 +1,6 @@
 //! The HTTP surface: the webhook, and what tells whether the server is well.
 
+pub mod control;
 pub mod health;
 mod router;
 mod serve;

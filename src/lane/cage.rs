@@ -132,7 +132,7 @@ impl Cage {
 
 /// Tells whether a process still runs. One that has ended stays listed until its parent has waited
 /// for it, which for an orphan is the machine's first process and may take its time.
-fn is_alive(id: i32) -> bool {
+pub(super) fn is_alive(id: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
     match state {

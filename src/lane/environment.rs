@@ -2,6 +2,9 @@
 
 use std::ffi::{OsStr, OsString};
 
+/// The variable that names the run.
+pub(super) const RUN: &str = "CODEX_BRIEF_RUN";
+
 /// The programs that a step finds.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -98,7 +101,7 @@ pub(super) fn step_environment(
         ("PWD", places.workdir),
         ("CI", "true".as_ref()),
         ("GIT_TERMINAL_PROMPT", "0".as_ref()),
-        ("CODEX_BRIEF_RUN", run.as_ref()),
+        (RUN, run.as_ref()),
         ("CODEX_BRIEF_STEP", number.as_ref()),
     ];
     variables.extend(fixed.map(|(name, value)| (name.into(), value.into())));

@@ -22,7 +22,7 @@ use std::io;
 
 pub use check::check;
 pub use give::{Owner, give_to};
-pub use orphans::kill_orphans;
+pub use orphans::{kill_orphans, leftovers};
 pub use process::ProcessLane;
 pub use sandbox::{HOME, refuse_read_only_path};
 pub use slot::Slot;

@@ -44,7 +44,7 @@ pub(super) fn no_bash() -> LaneUnavailable {
     }
 }
 
-pub(super) async fn probe(lane: &ProcessLane) -> Result<(), LaneUnavailable> {
+pub(super) async fn probe(lane: &ProcessLane, runs_root: &Path) -> Result<(), LaneUnavailable> {
     refuse_configuration(lane)?;
     lane.bash.as_deref().ok_or_else(no_bash)?;
     if lane.config().sandbox == SandboxKind::None {
@@ -52,7 +52,7 @@ pub(super) async fn probe(lane: &ProcessLane) -> Result<(), LaneUnavailable> {
     }
     let bwrap = lane.bwrap.as_deref().ok_or_else(no_bubblewrap)?;
     check_version(&version(bwrap).await)?;
-    match trial(lane).await {
+    match trial(lane, runs_root).await {
         Ok(()) => Ok(()),
         Err(LaneError::Unavailable(unavailable)) => Err(unavailable),
         Err(error) => Err(explain(&error.to_string(), &Machine::look())),
@@ -102,17 +102,29 @@ fn check_version(told: &str) -> Result<(), LaneUnavailable> {
     })
 }
 
-/// Runs `true` just as a step would run.
-async fn trial(lane: &ProcessLane) -> Result<(), LaneError> {
-    let folder = tempfile::tempdir().map_err(super::cannot("make a folder for a trial"))?;
-    let dirs = RunDirs::create(folder.path(), "trial").map_err(super::cannot("make folders for a trial"))?;
+/// Stands for a run's name in a trial.
+pub(super) const TRIAL: &str = "trial";
+
+/// Runs `true` just as a step would run. Its folders lie and are called as those of a run, so that the
+/// start after a crash clears them up, too.
+async fn trial(lane: &ProcessLane, runs_root: &Path) -> Result<(), LaneError> {
+    let name = uuid::Uuid::now_v7().to_string();
+    let dirs = RunDirs::create(runs_root, &name).map_err(super::cannot("make folders for a trial"))?;
+    let tried = trial_in(lane, &dirs).await;
+    // The logs last: for as long as other folders are there, the start after a crash looks for them.
+    let removed = dirs.remove_all_but_logs().and_then(|()| dirs.remove());
+    removed.map_err(super::cannot("remove the folders of a trial"))?;
+    tried
+}
+
+async fn trial_in(lane: &ProcessLane, dirs: &RunDirs) -> Result<(), LaneError> {
     let steps = [Step { name: "trial".into(), shell: "true".into() }];
     let none: [&[u8]; 0] = [];
     let order = StepsOrder {
-        run: "trial",
+        run: TRIAL,
         steps: &steps,
         workdir: "~/trial",
-        dirs: &dirs,
+        dirs,
         read_only: Vec::new(),
         redactor: Redactor::new(none).map_err(|error| LaneError::Sandbox(error.to_string()))?,
     };

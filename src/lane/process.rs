@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use super::slot::{Slot, SlotPool};
 use super::supervise::{Outcome, supervise};
 use super::{LaneError, LaneUnavailable, cannot, probe};
 use crate::config::{LaneConfig, SandboxKind};
+use crate::crash;
 use crate::run::log::StepLog;
 use crate::run::report::{LogSummary, StepReport, StepStatus};
 use crate::run::steps::{StepEvent, StepsOrder};
@@ -56,12 +57,13 @@ impl ProcessLane {
         &self.config
     }
 
-    /// Finds out whether the lane can work here, by a trial step in its sandbox.
+    /// Finds out whether the lane can work here, by a trial step in its sandbox, with folders below
+    /// `runs_root`.
     ///
     /// # Errors
     /// Tells the operator what is missing and what to do.
-    pub async fn probe(&self) -> Result<(), LaneUnavailable> {
-        probe::probe(self).await
+    pub async fn probe(&self, runs_root: &Path) -> Result<(), LaneUnavailable> {
+        probe::probe(self, runs_root).await
     }
 
     /// Waits for a place in the lane: at most `parallel` runs have one at a time.
@@ -117,8 +119,10 @@ impl ProcessLane {
                 events(StepEvent::Started { index, name: step.name.clone() });
                 self.run_step(slot, order, index, &events, &stop).await?
             };
+            reached(order, "step-ended.before-effect");
             events(StepEvent::Ended { index, report: Box::new(report.clone()) });
             reports.push(report);
+            reached(order, "step-ended.before-record");
         }
         Ok(reports)
     }
@@ -150,10 +154,12 @@ impl ProcessLane {
         let mut log = StepLog::create(&path, limits).map_err(cannot(format!("create {}", path.display())))?;
         let mut redact = order.redactor.stream();
         let started = Instant::now();
+        reached(order, "step-started.before-commit");
         let running = match self.config.sandbox {
             SandboxKind::Bubblewrap => self.start_sandboxed(slot, order, index).await?,
             SandboxKind::None => self.start_bare(order, index).await?,
         };
+        reached(order, "step-started.before-record");
         let mut shown = Vec::new();
         let outcome = supervise(running, limits, stop, |bytes| {
             shown.clear();
@@ -162,6 +168,7 @@ impl ProcessLane {
         })
         .await?;
         let duration = started.elapsed();
+        reached(order, "step-ended.before-commit");
         shown.clear();
         redact.finish(&mut shown);
         record(&mut log, index, &shown, events)?;
@@ -187,6 +194,13 @@ impl ProcessLane {
             duration_ms: duration.as_millis().try_into().unwrap_or(u64::MAX),
             log,
         }
+    }
+}
+
+/// Is a crash point of runs; a lane's trial has none.
+pub(super) fn reached(order: &StepsOrder<'_>, name: &str) {
+    if order.run != probe::TRIAL {
+        crash::point(name);
     }
 }
 

@@ -13,8 +13,9 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::unix::pipe;
 
 use super::cage::Cage;
-use super::environment::{Places, step_environment};
+use super::environment::{Places, RUN, step_environment};
 use super::give::{Owner, make_mount_point};
+use super::process::reached;
 use super::sandbox::{HOME, SCRIPT, View, data, place_of_checkout};
 use super::slot::Slot;
 use super::spawner::{Spawn, spawn};
@@ -91,6 +92,7 @@ impl ProcessLane {
             owner: slot.owner(),
         });
         let child = child.await.map_err(cannot("start bubblewrap"))?;
+        reached(order, "step-started.before-effect");
         let (cage, status) = cage_of(status).await?;
         Ok(Running { child, cage, output, ready, _status: status })
     }
@@ -123,7 +125,7 @@ impl ProcessLane {
         let child = child.await.map_err(cannot("start bash"))?;
         let id = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
         let leader = id.ok_or_else(|| LaneError::Sandbox("bash has no process id".into()))?;
-        let marker = format!("CODEX_BRIEF_RUN={}\0", order.run).into_bytes();
+        let marker = format!("{RUN}={}\0", order.run).into_bytes();
         let status = receiver(status)?;
         Ok(Running { child, cage: Cage::Group { leader, marker }, output, ready, _status: status })
     }

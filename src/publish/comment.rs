@@ -22,8 +22,13 @@ const ROOM: usize = 65_000;
 const MAX_JSON: usize = 20_000;
 /// Bounds what a folded section needs beside its block and a step's name, in characters.
 const SECTION: usize = 120;
+/// Bounds the earlier runs that are listed.
+const MAX_EARLIER: usize = 20;
 /// Bounds the log lines that are shown unfolded under a failure.
 const MAX_LAST_LINES: usize = 25;
+
+/// The codes of runs that somebody stopped.
+const STOPPED: [&str; 2] = ["run-stopped", "stop-unproven"];
 
 /// What a comment tells of the server around a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,6 +63,7 @@ pub fn result_comment(report: &RunReport, context: &CommentContext) -> String {
     if report.status != RunStatus::Success {
         body.push_str(&problem(report));
     }
+    body.push_str(&earlier_runs(report));
     let _ = writeln!(body, "\n{}", step_table(&report.steps));
     body.push_str(&git_status(report));
     let footer = footer(report, context);
@@ -68,11 +74,16 @@ pub fn result_comment(report: &RunReport, context: &CommentContext) -> String {
 }
 
 fn headline(report: &RunReport) -> String {
+    let stopped = report.problem.as_ref().is_some_and(|problem| STOPPED.contains(&problem.code.as_str()));
     let what = match (report.status, failing_step(report), pull_request_link(report)) {
         (RunStatus::Success, _, Some(pr)) => format!("✅ Success: {pr} is open"),
         (RunStatus::Success, _, None) => "✅ Success".to_owned(),
         (RunStatus::Partial, _, Some(pr)) => format!("⚠️ Partial: {pr} is open, but not all was done"),
         (RunStatus::Partial, _, None) => "⚠️ Partial: not all was done".to_owned(),
+        (RunStatus::Failure, Some((number, step)), _) if stopped => {
+            format!("⏹️ Stopped: step {number} of {}, {}", report.steps.len(), inline_within(&step.name, 200))
+        }
+        (RunStatus::Failure, None, None) if stopped => "⏹️ Stopped: no pull request was made".to_owned(),
         (RunStatus::Failure, Some((number, step)), _) => {
             let name = inline_within(&step.name, 200);
             format!("❌ Failure: step {number} of {}, {name}, {}", report.steps.len(), how_it_ended(step))
@@ -125,6 +136,19 @@ fn problem(report: &RunReport) -> String {
                 let _ = writeln!(out, "\nStep {number} printed nothing.");
             }
         }
+    }
+    out
+}
+
+/// Returns what became of earlier runs of the brief, where there were any.
+fn earlier_runs(report: &RunReport) -> String {
+    if report.earlier.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from("\n**Earlier runs:**\n\n");
+    for earlier in report.earlier.iter().take(MAX_EARLIER) {
+        let (run, why) = (id_span(&earlier.run, 36), sentence_within(&earlier.reason, 300));
+        let _ = writeln!(out, "- {run}: {why}");
     }
     out
 }
@@ -261,6 +285,12 @@ fn result_json(report: &RunReport, changes: usize, name: usize) -> Value {
         .take(changes)
         .map(|c| json!({ "path": text(&c.path), "kind": kind_word(c.kind), "declared": c.declared }))
         .collect();
+    let earlier: Vec<Value> = report
+        .earlier
+        .iter()
+        .take(MAX_EARLIER)
+        .map(|run| json!({ "run": id(&run.run), "reason": text(&run.reason) }))
+        .collect();
     json!({
         "format": 1,
         "status": report.status,
@@ -280,6 +310,8 @@ fn result_json(report: &RunReport, changes: usize, name: usize) -> Value {
         "changes": listed,
         "changes_total": report.changes.len(),
         "pull_request": report.pull_request,
+        "earlier": earlier,
+        "processes_left": report.processes_left,
         "problem": report.problem.as_ref().map(|p| json!({ "code": id(&p.code), "message": text(&p.message) })),
     })
 }

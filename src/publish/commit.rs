@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use git2::{Repository, Time};
 
+use crate::crash;
 use crate::publish::diff;
 use crate::publish::tree::changed_tree;
 use crate::run::changeset::{Change, CommitId, FileMode, RefusalReason};
@@ -75,6 +76,7 @@ pub fn build_commit(
     }
     let time = Time::new(request.time, 0);
     let author = git2::Signature::new(&request.author.name, &request.author.email, &time)?;
+    crash::point("commit-built.before-effect");
     let id = repository.commit(None, &author, &author, request.message, &tree, &[&parent])?;
     Ok(id.into())
 }

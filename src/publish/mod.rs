@@ -1,7 +1,9 @@
 //! What leaves the server: commits, branches, pull requests and comments, and the rules that make
 //! strangers' text inert.
 
+pub mod answer;
 pub mod branch;
+pub mod check_run;
 pub mod comment;
 pub mod commit;
 pub mod diff;
@@ -10,4 +12,5 @@ pub mod inert;
 pub mod message;
 pub mod notice;
 pub mod pull_request;
+pub mod status;
 mod tree;

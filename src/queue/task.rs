@@ -1,32 +1,32 @@
 //! The task state machine (design section 7).
 
-/// How many runs a task may lose to a crash of lane or server, counted in all.
-pub const MOST_ATTEMPTS: i64 = 2;
+/// How many runs a task may lose with its lane or server; then it is quarantined.
+pub const MOST_LOSSES: u32 = 2;
 
 /// Where a task stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TaskState {
-    /// Waits for its lane.
+    /// Waits for its lane, or for the end of a cool-down.
     Queued,
-    /// Has a run.
+    /// Has a run, which works or whose result is being published.
     Running,
     /// Ended with everything that was asked for.
     Done,
     /// Ended without.
     Failed,
-    /// Waits for somebody or something; nothing leads here before approvals exist.
-    Blocked,
-    /// Will never run, because it was withdrawn.
+    /// Waits until its reason is gone.
+    Blocked(BlockReason),
+    /// Will never run (again), because somebody withdrew or stopped it.
     Cancelled,
 }
 
-/// What ends a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transition {
-    /// Everything that was asked for was made.
-    Done,
-    /// It was not.
-    Failed,
+/// Why a task is blocked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BlockReason {
+    /// The work is done and kept, and GitHub does not take it.
+    Publishing,
+    /// It took its lane or the server down as often as it may.
+    Quarantined,
 }
 
 /// What happens to a task.
@@ -34,30 +34,62 @@ pub enum Transition {
 pub enum Event {
     /// A lane took it.
     Claimed,
-    /// Its run ended.
-    Ended(Transition),
-    /// Its run was lost with the server or the lane; `attempt` counts the runs it has had.
-    Lost {
-        /// Counts the runs, the lost one among them.
-        attempt: i64,
+    /// Everything that was asked for was made.
+    Succeeded,
+    /// It was not, and trying again would not help.
+    Failed,
+    /// A time-out or a signal ended its run; `retries` counts the runs that ended so before.
+    Interrupted {
+        /// Counts the earlier runs that ended so.
+        retries: u32,
+        /// Is how many may be retried.
+        most: u32,
     },
-    /// Its text was edited before it ran.
-    Superseded,
+    /// Its run was lost with the server or the lane; `losses` counts the runs that were lost before.
+    Lost {
+        /// Counts the earlier runs that were lost.
+        losses: u32,
+    },
+    /// The server ends and hands its run back; this counts for nothing.
+    HandedBack,
+    /// GitHub refuses for good what its run made.
+    PublishingRefused,
+    /// Somebody, or the end of a cool-down, wants the publishing tried again.
+    Republished,
+    /// Its text was edited or deleted, or its thread closed, before it ran.
+    Withdrawn,
+    /// Somebody stopped it, and no process of it is left.
+    Stopped,
 }
 
 impl TaskState {
     /// All states, for tables and tests.
-    pub const ALL: [Self; 6] =
-        [Self::Queued, Self::Running, Self::Done, Self::Failed, Self::Blocked, Self::Cancelled];
+    pub const ALL: [Self; 7] = [
+        Self::Queued,
+        Self::Running,
+        Self::Done,
+        Self::Failed,
+        Self::Blocked(BlockReason::Publishing),
+        Self::Blocked(BlockReason::Quarantined),
+        Self::Cancelled,
+    ];
 
     /// Returns the state after an event, or `None` where the event cannot happen.
     pub fn after(self, event: Event) -> Option<Self> {
         Some(match (self, event) {
             (Self::Queued, Event::Claimed) => Self::Running,
-            (Self::Queued, Event::Superseded) => Self::Cancelled,
-            (Self::Running, Event::Ended(end)) => end.state(),
-            (Self::Running, Event::Lost { attempt }) if attempt < MOST_ATTEMPTS => Self::Queued,
-            (Self::Running, Event::Lost { .. }) => Self::Failed,
+            (Self::Queued, Event::Withdrawn | Event::Stopped) => Self::Cancelled,
+            (Self::Running, Event::Succeeded) => Self::Done,
+            (Self::Running, Event::Failed) => Self::Failed,
+            (Self::Running, Event::Interrupted { retries, most }) if retries < most => Self::Queued,
+            (Self::Running, Event::Interrupted { .. }) => Self::Failed,
+            (Self::Running, Event::Lost { losses }) if losses + 1 < MOST_LOSSES => Self::Queued,
+            (Self::Running, Event::Lost { .. }) => Self::Blocked(BlockReason::Quarantined),
+            (Self::Running, Event::HandedBack) => Self::Queued,
+            (Self::Running, Event::PublishingRefused) => Self::Blocked(BlockReason::Publishing),
+            (Self::Running, Event::Stopped) => Self::Cancelled,
+            (Self::Blocked(BlockReason::Publishing), Event::Republished) => Self::Running,
+            (Self::Blocked(_), Event::Stopped) => Self::Cancelled,
             _ => return None,
         })
     }
@@ -74,18 +106,33 @@ impl TaskState {
             Self::Running => "running",
             Self::Done => "done",
             Self::Failed => "failed",
-            Self::Blocked => "blocked",
+            Self::Blocked(_) => "blocked",
             Self::Cancelled => "cancelled",
         }
     }
+
+    /// Returns why the task is blocked, if it is.
+    pub fn block_reason(self) -> Option<BlockReason> {
+        match self {
+            Self::Blocked(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Reads back what [`Self::as_str`] and [`BlockReason::as_str`] wrote.
+    pub fn read(state: &str, reason: Option<&str>) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| {
+            known.as_str() == state && known.block_reason().is_none_or(|known| Some(known.as_str()) == reason)
+        })
+    }
 }
 
-impl Transition {
-    /// Returns the state that the task is in afterwards.
-    pub fn state(self) -> TaskState {
+impl BlockReason {
+    /// Returns the word that the store and people use.
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::Done => TaskState::Done,
-            Self::Failed => TaskState::Failed,
+            Self::Publishing => "publishing",
+            Self::Quarantined => "quarantined",
         }
     }
 }
@@ -99,22 +146,30 @@ mod tests {
     fn event() -> impl Strategy<Value = Event> {
         prop_oneof![
             Just(Event::Claimed),
-            Just(Event::Ended(Transition::Done)),
-            Just(Event::Ended(Transition::Failed)),
-            (1..4_i64).prop_map(|attempt| Event::Lost { attempt }),
-            Just(Event::Superseded),
+            Just(Event::Succeeded),
+            Just(Event::Failed),
+            (0..3_u32, 0..3_u32).prop_map(|(retries, most)| Event::Interrupted { retries, most }),
+            (0..3_u32).prop_map(|losses| Event::Lost { losses }),
+            Just(Event::HandedBack),
+            Just(Event::PublishingRefused),
+            Just(Event::Republished),
+            Just(Event::Withdrawn),
+            Just(Event::Stopped),
         ]
     }
 
     proptest! {
         #[test]
-        fn nothing_leaves_a_final_state_and_only_queued_tasks_begin(events in prop::collection::vec(event(), 0..40)) {
+        fn nothing_leaves_a_final_state_and_only_queued_or_unpublished_tasks_run(
+            events in prop::collection::vec(event(), 0..40),
+        ) {
             let mut state = TaskState::Queued;
             for event in events {
                 let Some(next) = state.after(event) else { continue };
                 prop_assert!(!state.is_final());
                 if next == TaskState::Running {
-                    prop_assert_eq!(state, TaskState::Queued);
+                    let from = [TaskState::Queued, TaskState::Blocked(BlockReason::Publishing)];
+                    prop_assert!(from.contains(&state));
                 }
                 state = next;
             }
@@ -122,16 +177,32 @@ mod tests {
     }
 
     #[test]
-    fn a_task_is_lost_once_and_tried_again_then_it_fails() {
+    fn a_lost_run_is_made_again_once_and_then_its_task_is_quarantined() {
         let running = TaskState::Running;
-        assert_eq!(running.after(Event::Lost { attempt: 1 }), Some(TaskState::Queued));
-        assert_eq!(running.after(Event::Lost { attempt: 2 }), Some(TaskState::Failed));
+        assert_eq!(running.after(Event::Lost { losses: 0 }), Some(TaskState::Queued));
+        let quarantined = TaskState::Blocked(BlockReason::Quarantined);
+        assert_eq!(running.after(Event::Lost { losses: 1 }), Some(quarantined));
+    }
+
+    #[test]
+    fn an_interrupted_run_is_made_again_as_often_as_allowed() {
+        let interrupted = |retries, most| TaskState::Running.after(Event::Interrupted { retries, most });
+        assert_eq!(interrupted(0, 1), Some(TaskState::Queued));
+        assert_eq!(interrupted(1, 1), Some(TaskState::Failed));
+        assert_eq!(interrupted(0, 0), Some(TaskState::Failed));
     }
 
     #[test]
     fn the_store_has_a_word_for_each_state_and_for_nothing_else() {
         let schema = include_str!("../../migrations/sqlite/0001_initial.sql");
-        let words: Vec<String> = TaskState::ALL.iter().map(|state| format!("'{}'", state.as_str())).collect();
+        let mut words: Vec<String> =
+            TaskState::ALL.iter().map(|state| format!("'{}'", state.as_str())).collect();
+        words.dedup();
         assert!(schema.contains(&format!("CHECK (state IN ({}))", words.join(", "))), "{words:?}");
+        for state in TaskState::ALL {
+            let reason = state.block_reason().map(BlockReason::as_str);
+            assert_eq!(TaskState::read(state.as_str(), reason), Some(state));
+        }
+        assert_eq!(TaskState::read("blocked", Some("bad luck")), None);
     }
 }

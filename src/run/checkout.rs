@@ -35,7 +35,9 @@ pub async fn checkout(
         return Err(GitError::Refused(format!("{branch:?} is no branch name")));
     }
     mirror.repository()?.find_commit(commit.oid())?;
-    let git = |what| Git::new(what, mirror.home(), "", CHECKOUT);
+    // Marked as the run's, so that a start after a crash finds a git that still works.
+    let run = dirs.root.file_name().unwrap_or_default();
+    let git = |what| Git::new(what, mirror.home(), "", CHECKOUT).env("CODEX_BRIEF_RUN", run);
     git("init")
         .args(["--quiet", "--template=", "--object-format=sha1", &format!("--initial-branch={branch}")])
         .args(["--end-of-options".as_ref(), dirs.checkout.as_os_str()])

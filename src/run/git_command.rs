@@ -100,6 +100,24 @@ pub enum GitError {
 }
 
 impl GitError {
+    /// Tells whether the remote was out of reach or failed itself, so that later it may not.
+    pub fn is_passing(&self) -> bool {
+        let signs =
+            ["returned error: 5", "Could not resolve host", "Failed to connect", "timed out", "hung up"];
+        match self {
+            Self::Timeout { .. } => true,
+            Self::Failed { said, .. } => signs.iter().any(|sign| said.contains(sign)),
+            _ => false,
+        }
+    }
+
+    /// Tells whether the remote knows who asks and refuses it, as it does for an archived repository.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Failed { said, .. } if said.contains("The requested URL returned error: 403"))
+    }
+}
+
+impl GitError {
     /// Makes an error of a folder or file.
     pub(super) fn files(path: &Path, error: impl Into<io::Error>) -> Self {
         Self::Files { path: path.to_owned(), error: error.into() }

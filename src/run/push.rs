@@ -5,6 +5,7 @@ use std::time::Duration;
 use git2::{ErrorCode, ObjectType, Odb, Oid, Repository};
 use secrecy::SecretString;
 
+use crate::crash;
 use crate::run::changeset::CommitId;
 use crate::run::git_command::GitError;
 use crate::run::mirror::{Mirror, Remote, branch_ref};
@@ -61,6 +62,7 @@ impl Mirror {
         if let Some(found) = self.look_up(remote, token, &name).await? {
             return Ok(known(found, commit, PushOutcome::AlreadyThere));
         }
+        crash::point("branch-pushed.before-effect");
         let pushed = self
             .git("push", remote, PUSH)
             .token(&remote.url, token)

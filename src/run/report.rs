@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::store::models::EarlierRun;
+
 /// How one step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -157,4 +159,14 @@ pub struct RunReport {
     pub pull_request: Option<u64>,
     /// Holds the pull request's address.
     pub pull_request_url: Option<String>,
+    /// Holds the earlier runs of the same brief that ended without a result, oldest first.
+    #[serde(default)]
+    pub earlier: Vec<EarlierRun>,
+    /// Counts the processes that were found after its end and could not be ended either; `None` where
+    /// nobody looked.
+    #[serde(default)]
+    pub processes_left: Option<usize>,
+    /// Tells that the lane has no sandbox, so that a process which hides is not among those looked for.
+    #[serde(default)]
+    pub bare: bool,
 }

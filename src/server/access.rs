@@ -2,6 +2,7 @@
 
 use super::Server;
 use super::attempt::problem;
+use super::locate::locate;
 use crate::authorize::permission::Permission;
 use crate::github::GitHubError;
 use crate::github::installation::Place;
@@ -32,9 +33,9 @@ pub(super) async fn lacking<'a>(
 /// Tells why a task may not go on, when those who asked for it lost their permission meanwhile.
 pub(super) async fn revoked(server: &Server, task: &ClaimedTask) -> Result<Option<Problem>, GitHubError> {
     let brief = &task.brief;
-    let place = Place { installation: brief.installation_id, repository: &brief.repository };
+    let location = locate(server, brief).await?;
     let accounts = [(brief.requested_by.as_str(), brief.requested_by_id), (&brief.author, brief.author_id)];
-    let lacking = lacking(server, place, accounts).await?;
+    let lacking = lacking(server, location.place(), accounts).await?;
     Ok(lacking.map(|((login, _), found)| {
         problem(
             "permission-missing",

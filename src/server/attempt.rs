@@ -2,16 +2,19 @@
 //!
 //! The server and `codex-brief run` share it; neither GitHub nor the store's ledger is known here.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use crate::brief::{Brief, BriefId, text_digest};
+use crate::crash;
 use crate::error::log_internal;
 use crate::judge::output_contract;
 use crate::lane::{LaneError, ProcessLane, Slot};
-use crate::publish::diff::summarize;
+use crate::publish::diff::{Shown, summarize};
 use crate::run::changeset::{Changeset, CommitId};
 use crate::run::checkout::{SANDBOX_OBJECTS, checkout};
 use crate::run::collect::{CollectRequest, collect};
@@ -24,6 +27,10 @@ use crate::store::blobs::Blobs;
 
 /// The most bytes of the diff that a report holds; a comment has 65,536 characters for everything.
 const MOST_DIFF_BYTES: usize = 40_000;
+
+/// How long a run's changes wait for room on a full disk, and how often it is looked for.
+const LONGEST_FULL: Duration = Duration::from_secs(3_600);
+const FULL_AGAIN: Duration = Duration::from_secs(5);
 
 /// What an attempt works on and with.
 #[derive(Clone, Copy)]
@@ -59,6 +66,20 @@ pub struct Judged {
     pub report: RunReport,
     /// Holds what was changed; `None` when the steps did not run.
     pub changeset: Option<Changeset>,
+    /// Tells that the lane failed, rather than what ran on it.
+    pub lane_lost: bool,
+}
+
+/// Why an attempt came to nothing.
+struct Broken {
+    problem: Problem,
+    lane_lost: bool,
+}
+
+impl From<Problem> for Broken {
+    fn from(problem: Problem) -> Self {
+        Self { problem, lane_lost: false }
+    }
 }
 
 /// Makes the report of a run that has not begun; without a brief when its text cannot be read any more.
@@ -92,6 +113,9 @@ pub fn blank_report(run_id: &str, brief_id: &BriefId, brief: Option<&Brief>, tex
         head_commit: None,
         pull_request: None,
         pull_request_url: None,
+        earlier: Vec::new(),
+        processes_left: None,
+        bare: false,
     }
 }
 
@@ -100,23 +124,24 @@ pub fn blank_report(run_id: &str, brief_id: &BriefId, brief: Option<&Brief>, tex
 /// Whatever goes wrong stands in the report; afterwards the run's folders are gone but for its logs.
 pub async fn attempt(order: Order<'_>, progress: impl Fn(StepEvent) + Send + Sync) -> Judged {
     let mut report = blank_report(order.run_id, order.brief_id, Some(order.brief), order.text);
-    let (changeset, problem) = match work(order, &mut report, progress).await {
-        Ok((changeset, problem)) => (Some(changeset), problem),
-        Err(problem) => (None, Some(problem)),
+    let (changeset, problem, lane_lost) = match work(order, &mut report, progress).await {
+        Ok((changeset, problem)) => (Some(changeset), problem, false),
+        Err(broken) => (None, Some(broken.problem), broken.lane_lost),
     };
     report.status = if problem.is_none() { RunStatus::Success } else { RunStatus::Failure };
     report.problem = problem;
     report.ended_at_ms = now_ms();
-    Judged { report, changeset }
+    Judged { report, changeset, lane_lost }
 }
 
 async fn work(
     order: Order<'_>,
     report: &mut RunReport,
     progress: impl Fn(StepEvent) + Send + Sync,
-) -> Result<(Changeset, Option<Problem>), Problem> {
+) -> Result<(Changeset, Option<Problem>), Broken> {
     let base = base_commit(order)?;
     report.base_commit = Some(base.to_string());
+    crash::point("checked-out.before-commit");
     let dirs = RunDirs::create(order.runs_root, order.run_id)
         .map_err(|error| internal("a run's folders cannot be made", &error))?;
     let result = in_workspace(order, report, progress, &dirs, base).await;
@@ -146,10 +171,12 @@ async fn in_workspace(
     progress: impl Fn(StepEvent) + Send + Sync,
     dirs: &RunDirs,
     base: CommitId,
-) -> Result<(Changeset, Option<Problem>), Problem> {
+) -> Result<(Changeset, Option<Problem>), Broken> {
+    crash::point("checked-out.before-effect");
     checkout(order.mirror, base, &order.brief.branch, dirs)
         .await
         .map_err(|error| internal("a checkout cannot be made", &error))?;
+    crash::point("checked-out.before-record");
     let redactor = Redactor::new(order.secrets.iter().map(|secret| secret.expose_secret()))
         .map_err(|error| internal("the redactor cannot be made", &error))?;
     let steps = StepsOrder {
@@ -165,7 +192,9 @@ async fn in_workspace(
         .run_steps(order.slot, &steps, progress, order.stop.clone())
         .await
         .map_err(|error| lane_problem(&order.brief.executor, &error))?;
+    crash::point("collected.before-commit");
     let changeset = look(order, report, dirs, base, &redactor).await?;
+    crash::point("collected.before-record");
     let problem = step_problem(&report.steps)
         .or_else(|| output_contract::judge(declared(order.brief), &changeset).problem());
     Ok((changeset, problem))
@@ -179,6 +208,33 @@ async fn look(
     base: CommitId,
     redactor: &Redactor,
 ) -> Result<Changeset, Problem> {
+    let began = std::time::Instant::now();
+    let (changeset, shown) = loop {
+        match look_once(order, dirs, base).await {
+            Ok(looked) => break looked,
+            // What the run made is only here; room may be made for it.
+            Err(error) if is_full(&error) && !order.stop.is_cancelled() && began.elapsed() < LONGEST_FULL => {
+                tracing::error!(run = order.run_id, "the disk is full; the run's changes wait for room");
+                tokio::time::sleep(FULL_AGAIN).await;
+            }
+            Err(error) => {
+                return Err(internal("the changes of a run cannot be collected", &format!("{error:#}")));
+            }
+        }
+    };
+    report.changes = shown.changes;
+    report.diff = String::from_utf8_lossy(&redactor.redact(shown.diff.as_bytes())).into_owned();
+    report.diff_cut = shown.cut;
+    Ok(changeset)
+}
+
+fn is_full(error: &anyhow::Error) -> bool {
+    let full =
+        |error: &io::Error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(full))
+}
+
+async fn look_once(order: Order<'_>, dirs: &RunDirs, base: CommitId) -> anyhow::Result<(Changeset, Shown)> {
     let (mirror, blobs) = (order.mirror.path().to_owned(), order.blobs.clone());
     let (checkout, declared) = (dirs.checkout.clone(), declared(order.brief).to_vec());
     let limits = (&order.lane.config().limits).into();
@@ -196,15 +252,7 @@ async fn look(
         let shown = summarize(&repository, &blobs, &changeset, &declared, MOST_DIFF_BYTES)?;
         Ok((changeset, shown))
     });
-    let (changeset, shown) = looked
-        .await
-        .map_err(anyhow::Error::from)
-        .flatten()
-        .map_err(|error| internal("the changes of a run cannot be collected", &format!("{error:#}")))?;
-    report.changes = shown.changes;
-    report.diff = String::from_utf8_lossy(&redactor.redact(shown.diff.as_bytes())).into_owned();
-    report.diff_cut = shown.cut;
-    Ok(changeset)
+    looked.await?
 }
 
 fn declared(brief: &Brief) -> &[String] {
@@ -245,20 +293,21 @@ fn step_problem(steps: &[StepReport]) -> Option<Problem> {
     })
 }
 
-fn lane_problem(lane: &str, error: &LaneError) -> Problem {
+fn lane_problem(lane: &str, error: &LaneError) -> Broken {
     if let LaneError::Workdir { workdir, reason } = error {
-        return problem(
+        return Broken::from(problem(
             "workdir-unusable",
             format!("The checkout cannot be mounted at `{workdir}`: {reason}."),
             "Write another `workdir`, such as `~/work/` and the repository's name.",
-        );
+        ));
     }
     let id = log_internal("a lane could not run steps", error);
-    problem(
+    let problem = problem(
         "lane-unavailable",
         format!("The lane `{lane}` could not run the steps (error {id})."),
         "Ask the operator to look the error up in the server's log, then post the brief again.",
-    )
+    );
+    Broken { problem, lane_lost: true }
 }
 
 /// Makes the problem of an internal error, logged once.

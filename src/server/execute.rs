@@ -1,4 +1,4 @@
-//! One run of a task: fetch, attempt, store what came out, publish it, end the task.
+//! One run of a task: fetch, attempt, and storing what came out together with what follows.
 //!
 //! What the attempt came to is stored before anything of it is published (rows S5, N4), so a start
 //! after a crash repeats the publishing alone; each step of it is looked up before it is repeated.
@@ -6,22 +6,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
+use super::engine::Engine;
 use super::lanes::LaneEntry;
-use super::publish;
-use super::{Server, access};
+use super::locate::locate;
+use super::recover::Loss;
+use super::running::{Cut, Registration};
+use super::{Server, access, conclude, lease, live, recover};
 use crate::brief::{self, Brief, Origin};
+use crate::config::SandboxKind;
+use crate::crash;
 use crate::error::log_internal;
 use crate::github::GitHubError;
-use crate::lane::Slot;
-use crate::publish::comment::{self, CommentContext};
-use crate::queue::task::Transition;
-use crate::run::changeset::Changeset;
+use crate::lane::{Slot, leftovers};
 use crate::run::mirror::{Mirror, Remote};
 use crate::run::report::{Problem, RunReport, RunStatus, StepReport, StepStatus};
 use crate::run::steps::StepEvent;
 use crate::server::attempt::{Judged, Order, attempt, blank_report, internal, problem};
 use crate::store::StoreError;
-use crate::store::models::{ClaimedTask, Effect, EffectPayload};
+use crate::store::models::ClaimedTask;
 
 /// How long to wait before the store is tried again.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
@@ -29,33 +33,139 @@ const STORE_AGAIN: Duration = Duration::from_secs(1);
 /// How often a fetch is tried.
 const FETCHES: usize = 4;
 
-/// Runs a claimed task to its end.
+/// Runs a claimed task, on what GitHub has, until its work has ended and is stored.
 pub async fn run(server: &Server, entry: &LaneEntry, slot: Slot, task: ClaimedTask) {
+    carry_out(server, entry, slot, &task, async |stop| fetch(server, &task, stop).await).await;
+}
+
+/// Runs a claimed task until its work has ended and is stored; `fetch` brings its
+/// repository, unless it is told to stop.
+pub(super) async fn carry_out(
+    engine: &Engine,
+    entry: &LaneEntry,
+    slot: Slot,
+    task: &ClaimedTask,
+    fetch: impl AsyncFnOnce(CancellationToken) -> Result<Arc<Mirror>, Problem>,
+) {
     tracing::info!(run = task.run_id, brief = task.brief.id.short(), lane = task.lane, "run begins");
-    let brief = match brief::parse(&task.brief.text, &Origin::document()) {
-        Ok(brief) => brief,
-        Err(_) => {
-            let report = blank_report(&task.run_id, &task.brief.id, None, &task.brief.text);
-            return finish_outdated(server, &task, report).await;
-        }
-    };
-    let judged = judge(server, entry, &slot, &task, &brief).await;
-    // The lane is free for the next run while this one is published.
-    drop(slot);
-    server.wakes.queued.notify_one();
-    if server.abort.is_cancelled() && !is_whole(&judged) {
-        hand_back(server, &task).await;
-        return;
+    let registered = engine.running.begin(task, &engine.abort);
+    crash::point("leased.before-record");
+    // A stop that somebody wanted before the run was entered found nothing to end.
+    if let Ok(Some(_)) = engine.store.stop_wish(task.id).await {
+        engine.running.cut(task.id, &task.run_id, Cut::Stopped);
     }
-    let kept = loop {
-        if let Some(kept) = settled(server, "a run's result", keep(server, &task, &judged).await).await {
-            break kept;
+    let work = async {
+        let mut judged = match brief::parse(&task.brief.text, &Origin::document()) {
+            Ok(brief) => judge(engine, entry, &slot, task, &brief, &registered, fetch).await,
+            Err(_) => outdated(task),
+        };
+        let left = leftovers(&task.run_id, slot.owner()).await;
+        if left > 0 {
+            tracing::error!(run = task.run_id, left, "processes of a run cannot be ended");
+            entry.suspect();
         }
+        judged.report.processes_left = Some(left);
+        judged.report.bare = entry.lane.config().sandbox == SandboxKind::None;
+        // The lane is free for the next run while this one is stored and published.
+        drop(slot);
+        engine.wakes.queued.notify_one();
+        settle(engine, entry, task, &judged, &registered).await;
     };
-    if !kept {
-        return;
+    // The lease is kept until the result is stored, however long the store does not take it.
+    tokio::select! {
+        () = work => {}
+        never = lease::keep(engine, task, &registered) => match never {},
     }
-    publish_and_finish(server, &task, &brief, judged.report, judged.changeset).await;
+}
+
+/// Stores what a run came to, as soon as the store takes it.
+async fn settle(
+    engine: &Engine,
+    entry: &LaneEntry,
+    task: &ClaimedTask,
+    judged: &Judged,
+    registered: &Registration<'_>,
+) {
+    if judged.lane_lost {
+        entry.suspect();
+    }
+    loop {
+        if registered.cut() == Some(Cut::LeaseLost) {
+            tracing::warn!(run = task.run_id, "the run lost its lease; what it came to does not count");
+            return;
+        }
+        match settle_once(engine, task, judged).await {
+            Ok(()) => return,
+            // Somebody wants it stopped since it was looked at.
+            Err(StoreError::Changed(_)) => continue,
+            Err(StoreError::Database(error)) if !engine.abort.is_cancelled() => {
+                log_internal("a run's result cannot be stored yet", &error);
+            }
+            // What is not stored, the next start finds as it was before the run.
+            Err(error) => {
+                log_internal("a run's result cannot be stored", &error);
+                return;
+            }
+        }
+        tokio::select! {
+            () = engine.abort.cancelled() => {}
+            () = tokio::time::sleep(STORE_AGAIN) => {}
+        }
+    }
+}
+
+async fn settle_once(engine: &Engine, task: &ClaimedTask, judged: &Judged) -> Result<(), StoreError> {
+    let wish = engine.store.stop_wish(task.id).await?;
+    if wish.is_none() && engine.abort.is_cancelled() && !is_whole(judged) {
+        engine.store.hand_back(task).await?;
+        tracing::info!(run = task.run_id, "the task went back to the queue");
+        return Ok(());
+    }
+    if wish.is_none()
+        && is_away(judged)
+        && let Some(not_before) = try_again_ms(task, chrono::Utc::now().timestamp_millis())
+    {
+        engine.store.put_off_run(task, not_before, "GitHub could not be reached").await?;
+        tracing::warn!(run = task.run_id, "GitHub cannot be reached; the task waits");
+        engine.wakes.queued.notify_one();
+        return Ok(());
+    }
+    if wish.is_none() && judged.lane_lost {
+        let problem = judged.report.problem.as_ref();
+        let why = problem.map(|problem| problem.message.clone()).unwrap_or_default();
+        recover::lose(engine, task, Loss::Lane(why), judged.report.clone()).await;
+        return Ok(());
+    }
+    conclude::conclude(engine, task, judged, wish.as_ref()).await
+}
+
+/// Tells whether a run could not begin because GitHub was away.
+fn is_away(judged: &Judged) -> bool {
+    judged.report.problem.as_ref().is_some_and(|problem| problem.code == "github-unreachable")
+}
+
+/// Returns when a task that found GitHub away is tried again, in milliseconds since 1970: after a wait that
+/// grows with each run, for a day; `None` after that.
+fn try_again_ms(task: &ClaimedTask, now_ms: i64) -> Option<i64> {
+    let wait = (30_000_i64 << task.epoch.saturating_sub(1).clamp(0, 5)).min(600_000);
+    (now_ms - task.queued_at_ms < 24 * 3_600_000).then_some(now_ms + wait)
+}
+
+/// Makes the result of a brief that today's rules refuse.
+fn outdated(task: &ClaimedTask) -> Judged {
+    let mut report = blank_report(&task.run_id, &task.brief.id, None, &task.brief.text);
+    outdate(&mut report);
+    Judged { report, changeset: None, lane_lost: false }
+}
+
+/// Notes in a report that its brief is refused by today's rules.
+pub(super) fn outdate(report: &mut RunReport) {
+    report.status = RunStatus::Failure;
+    report.problem = Some(problem(
+        "brief-outdated",
+        "The brief was accepted by an earlier version of the server, and today's rules refuse it.",
+        "Post it again; the answer tells what to write instead.",
+    ));
 }
 
 /// Tells whether a run came to its own end, rather than to that of the server: then its work is kept,
@@ -65,16 +175,23 @@ fn is_whole(judged: &Judged) -> bool {
     judged.changeset.is_some() && !judged.report.steps.iter().any(stopped)
 }
 
-async fn judge(server: &Server, entry: &LaneEntry, slot: &Slot, task: &ClaimedTask, brief: &Brief) -> Judged {
-    let mirror = match fetch(server, task).await {
+async fn judge(
+    engine: &Engine,
+    entry: &LaneEntry,
+    slot: &Slot,
+    task: &ClaimedTask,
+    brief: &Brief,
+    registered: &Registration<'_>,
+    fetch: impl AsyncFnOnce(CancellationToken) -> Result<Arc<Mirror>, Problem>,
+) -> Judged {
+    let mirror = match fetch(registered.token.clone()).await {
         Ok(mirror) => mirror,
         Err(problem) => {
             let mut report = blank_report(&task.run_id, &task.brief.id, Some(brief), &task.brief.text);
             report.problem = Some(problem);
-            return Judged { report, changeset: None };
+            return Judged { report, changeset: None, lane_lost: false };
         }
     };
-    let runs_root = server.config.server.state_dir.join("runs");
     let order = Order {
         run_id: &task.run_id,
         brief_id: &task.brief.id,
@@ -83,60 +200,99 @@ async fn judge(server: &Server, entry: &LaneEntry, slot: &Slot, task: &ClaimedTa
         mirror: &mirror,
         lane: &entry.lane,
         slot,
-        runs_root: &runs_root,
-        blobs: &server.blobs,
-        secrets: &server.secrets,
-        stop: &server.abort,
+        runs_root: &engine.runs_root,
+        blobs: &engine.blobs,
+        secrets: &engine.secrets,
+        stop: &registered.token,
     };
     attempt(order, |event| tell(task, &event)).await
 }
 
-async fn fetch(server: &Server, task: &ClaimedTask) -> Result<Arc<Mirror>, Problem> {
+async fn fetch(server: &Server, task: &ClaimedTask, stop: CancellationToken) -> Result<Arc<Mirror>, Problem> {
     let repository = &task.brief.repository;
     let mirror = server
         .mirrors
         .mirror(task.brief.source.repository_id)
         .map_err(|error| internal("the mirror cannot be opened", &error))?;
-    let remote = Remote::http(&server.github.git_url(repository))
-        .map_err(|error| internal("the repository has no usable address", &error))?;
     let mut tried = 0;
     loop {
         tried += 1;
-        let (why, least) = match fetch_once(server, task, &mirror, &remote).await {
+        let fetched = tokio::select! {
+            fetched = fetch_once(server, task, &mirror) => fetched,
+            () = stop.cancelled() => Err(Unready::new(&"the run was ended", false, 0)),
+        };
+        let Unready { why, passing, least } = match fetched {
             Ok(None) => return Ok(mirror),
             Ok(Some(revoked)) => return Err(revoked),
             Err(unready) => unready,
         };
-        if tried == FETCHES || server.abort.is_cancelled() {
+        if stop.is_cancelled() {
+            return Err(problem(
+                "run-stopped",
+                "The run was ended while it fetched.",
+                "Post the brief again.",
+            ));
+        }
+        if tried == FETCHES && passing {
+            return Err(problem(
+                "github-unreachable",
+                format!("GitHub could not be reached for a day: {why}."),
+                "Look at GitHub's status, then post the brief again.",
+            ));
+        }
+        if tried == FETCHES {
             return Err(internal("the repository cannot be fetched", &why));
         }
         tracing::warn!(run = task.run_id, repository, error = why, "a fetch failed and is tried again");
         let wait = least.max(1_000 << tried).unsigned_abs();
         tokio::select! {
-            () = server.abort.cancelled() => {}
+            () = stop.cancelled() => {}
             () = tokio::time::sleep(Duration::from_millis(wait)) => {}
         }
     }
 }
 
-/// Looks whether the run may still begin, and fetches; a failure tells what failed, and the least
-/// milliseconds before it may be tried again.
+/// Why a repository is not here yet.
+struct Unready {
+    why: String,
+    /// Tells whether it may be otherwise later, without anybody's doing.
+    passing: bool,
+    /// Holds the least milliseconds before it may be tried again.
+    least: i64,
+}
+
+impl Unready {
+    fn new(why: &dyn std::fmt::Display, passing: bool, least: i64) -> Self {
+        Self { why: why.to_string(), passing, least }
+    }
+}
+
+/// Looks whether the run may still begin, and fetches.
 async fn fetch_once(
     server: &Server,
     task: &ClaimedTask,
     mirror: &Mirror,
-    remote: &Remote,
-) -> Result<Option<Problem>, (String, i64)> {
-    let unready = |error: GitHubError| (error.to_string(), error.retry_after_ms(0));
+) -> Result<Option<Problem>, Unready> {
+    let unready = |error: GitHubError| {
+        let passing = error.is_transient() || error.is_gone_installation();
+        Unready::new(&error, passing, error.retry_after_ms(0))
+    };
     if let Some(problem) = access::revoked(server, task).await.map_err(unready)? {
         return Ok(Some(problem));
     }
-    let brief = &task.brief;
-    let token = server.github.git_token(brief.installation_id, brief.source.repository_id).await;
-    let token = token.map_err(unready)?;
-    if let Err(error) = mirror.fetch(remote, Some(&token)).await {
-        server.github.forget_git_token(brief.installation_id, brief.source.repository_id).await;
-        return Err((error.to_string(), 0));
+    if let Some(problem) = live::withdrawn(server, task).await.map_err(unready)? {
+        return Ok(Some(problem));
+    }
+    let id = task.brief.source.repository_id;
+    let location = locate(server, &task.brief).await.map_err(unready)?;
+    let place = location.place();
+    let remote = Remote::http(&server.github.git_url(place.repository))
+        .map_err(|error| Unready::new(&error, false, 0))?;
+    let token = server.github.git_token(place.installation, id).await.map_err(unready)?;
+    if let Err(error) = mirror.fetch(&remote, Some(&token)).await {
+        server.github.forget_git_token(place.installation, id).await;
+        server.github.forget_repository_name(place.installation, id).await;
+        return Err(Unready::new(&error, error.is_passing(), 0));
     }
     Ok(None)
 }
@@ -151,122 +307,6 @@ fn tell(task: &ClaimedTask, event: &StepEvent) {
             tracing::info!(run, step = index + 1, status = ?report.status, ms, "step ended");
         }
         StepEvent::Output { .. } => {}
-    }
-}
-
-async fn keep(server: &Server, task: &ClaimedTask, judged: &Judged) -> Result<(), StoreError> {
-    let report = serde_json::to_string(&judged.report)?;
-    let changeset = judged.changeset.as_ref().map(serde_json::to_string).transpose()?;
-    server.store.judge_run(task, &report, changeset.as_deref()).await
-}
-
-/// Publishes what was judged and ends the task; repeatable, and repeated after a crash.
-pub async fn publish_and_finish(
-    server: &Server,
-    task: &ClaimedTask,
-    brief: &Brief,
-    mut report: RunReport,
-    changeset: Option<Changeset>,
-) {
-    if report.status == RunStatus::Success {
-        let published = match &changeset {
-            Some(changeset) => publish::publish(server, task, brief, &mut report, changeset).await,
-            None => Ok(()),
-        };
-        match published {
-            Ok(()) => {}
-            // The server ends; the next one finds the run judged and publishes it.
-            Err(publish::Unpublished::Ending) => return,
-            Err(publish::Unpublished::Refused(problem)) => {
-                report.status = RunStatus::Failure;
-                report.problem = Some(problem);
-            }
-        }
-    }
-    finish_when_possible(server, task, &report).await;
-}
-
-/// Ends a task whose brief today's rules refuse; what its run changed, if it had one, is kept.
-pub(super) async fn finish_outdated(server: &Server, task: &ClaimedTask, mut report: RunReport) {
-    report.status = RunStatus::Failure;
-    report.problem = Some(problem(
-        "brief-outdated",
-        "The brief was accepted by an earlier version of the server, and today's rules refuse it.",
-        "Post it again; the answer tells what to write instead.",
-    ));
-    finish_when_possible(server, task, &report).await;
-}
-
-/// Ends a task as soon as the store takes it; see [`settled`].
-async fn finish_when_possible(server: &Server, task: &ClaimedTask, report: &RunReport) {
-    while settled(server, "a run's end", finish(server, task, report).await).await.is_none() {}
-}
-
-/// Tells whether something was stored; `None`, after a wait, when the store may take it next time.
-/// What is not stored before the server ends, the next start finds as it was before.
-async fn settled(server: &Server, what: &str, result: Result<(), StoreError>) -> Option<bool> {
-    match result {
-        Ok(()) => return Some(true),
-        Err(StoreError::Database(error)) if !server.stop.is_cancelled() => {
-            log_internal(&format!("{what} cannot be stored yet"), &error);
-        }
-        Err(error) => {
-            log_internal(&format!("{what} cannot be stored"), &error);
-            return Some(false);
-        }
-    }
-    tokio::select! {
-        () = server.stop.cancelled() => {}
-        () = tokio::time::sleep(STORE_AGAIN) => {}
-    }
-    None
-}
-
-/// Ends a task with its report, and owes the result comment.
-pub async fn finish(server: &Server, task: &ClaimedTask, report: &RunReport) -> Result<(), StoreError> {
-    let done = report.status == RunStatus::Success;
-    let end = if done { Transition::Done } else { Transition::Failed };
-    let body = comment::result_comment(report, &context(task));
-    let effect = Effect {
-        id: 0,
-        key: format!("result:{}", task.brief.id),
-        installation_id: task.brief.installation_id,
-        repository_id: task.brief.source.repository_id,
-        repository: task.brief.repository.clone(),
-        thread_number: task.brief.thread_number,
-        payload: EffectPayload::Comment { marker: comment::marker("result", &report.brief), body },
-        version: 0,
-        remote_id: None,
-        attempts: 0,
-    };
-    server.store.finish_run(task, end, &serde_json::to_string(report)?, &[effect]).await?;
-    server.wakes.owed.notify_one();
-    let problem = report.problem.as_ref().map(|problem| problem.code.as_str());
-    tracing::info!(
-        run = task.run_id,
-        state = end.state().as_str(),
-        pull_request = report.pull_request,
-        problem,
-        "run ended"
-    );
-    Ok(())
-}
-
-/// Tells of the server and the thread, for what goes to GitHub.
-pub(super) fn context(task: &ClaimedTask) -> CommentContext {
-    CommentContext {
-        server: "codex-brief".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        source_url: Some(task.brief.source_url.clone()),
-    }
-}
-
-async fn hand_back(server: &Server, task: &ClaimedTask) {
-    match server.store.requeue_task(task).await {
-        Ok(()) => tracing::info!(run = task.run_id, "the task went back to the queue"),
-        Err(error) => {
-            log_internal("a task cannot be handed back", &error);
-        }
     }
 }
 
@@ -286,7 +326,7 @@ mod tests {
             let base_commit = "1111111111111111111111111111111111111111".parse().unwrap();
             Changeset { base_commit, entries: vec![], ignored: 0, refused: vec![], exceeded: None }
         };
-        Judged { report, changeset: collected.then(changeset) }
+        Judged { report, changeset: collected.then(changeset), lane_lost: false }
     }
 
     #[test]

@@ -5,23 +5,31 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::access::{Who, lacking};
-use super::{Server, guarded};
+use super::command::{self, Obeyed};
+use super::{Server, guarded, live, locate, rescan, withdraw};
 use crate::authorize::lanes::decide;
 use crate::authorize::permission::Permission;
-use crate::brief::{self, BriefId, Diagnostic, Extraction, Fence, Severity, extract, text_digest};
+use crate::brief::{
+    self, BriefId, Diagnostic, Extraction, Fence, Severity, SourceKind, extract, text_digest,
+};
+use crate::command::find;
+use crate::crash;
 use crate::error::UserError;
 use crate::github::GitHubError;
-use crate::github::installation::Place;
+use crate::publish::answer::answer_comment;
 use crate::publish::notice;
 use crate::store::models::{BriefRow, Effect, EffectPayload, PendingDelivery};
-use crate::store::{Intake, StoreError};
-use crate::webhook::event::{self, Parsed, TextEvent};
+use crate::store::{Intake, SeenRepository, StoreError, Withdrawal};
+use crate::webhook::event::{Meaning, TextEvent};
 
 /// How often a delivery is tried before it is given up; with the waits between, about an hour.
 const MOST_ATTEMPTS: i64 = 20;
 
+/// How many refusals an installation is told in an hour.
+const MOST_REFUSALS: u64 = 20;
+
 #[derive(Debug, Error)]
-enum LookError {
+pub(super) enum LookError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -37,14 +45,14 @@ pub async fn work(server: Arc<Server>) {
             Ok(Some(delivery)) => handle(&server, delivery).await,
             Ok(None) => {
                 let at = server.store.next_delivery_at().await.unwrap_or_default();
-                if !server.wait(&server.wakes.arrived, at).await {
+                if !server.wait(&server.stop, &server.wakes.arrived, at).await {
                     return;
                 }
             }
             Err(error) => {
                 crate::error::log_internal("the inbox cannot be read", &error);
                 let soon = chrono::Utc::now().timestamp_millis() + 1_000;
-                if !server.wait(&server.wakes.arrived, Some(soon)).await {
+                if !server.wait(&server.stop, &server.wakes.arrived, Some(soon)).await {
                     return;
                 }
             }
@@ -56,6 +64,7 @@ pub async fn work(server: Arc<Server>) {
 }
 
 async fn handle(server: &Arc<Server>, delivery: PendingDelivery) {
+    crash::point("received.before-record");
     let looked = {
         let (server, delivery) = (server.clone(), delivery.clone());
         guarded("a delivery breaks the intake", async move { look(&server, &delivery).await }).await
@@ -65,13 +74,18 @@ async fn handle(server: &Arc<Server>, delivery: PendingDelivery) {
             if let Some(reason) = &intake.ignored {
                 tracing::info!(guid = delivery.guid, event = delivery.event, reason, "delivery ignored");
             }
-            server.store.finish_delivery(delivery.id, &intake).await.map_err(LookError::from)
+            let stored = server.store.finish_delivery(delivery.id, &intake).await;
+            if stored.is_ok() {
+                server.carry_out(&intake.changes);
+            }
+            stored.map_err(LookError::from)
         }
         Err(error) => Err(error),
     };
     match result {
         Ok(queued) => {
             if queued > 0 {
+                crash::point("queued.before-effect");
                 tracing::info!(guid = delivery.guid, queued, "briefs queued");
                 server.wakes.queued.notify_one();
             }
@@ -84,12 +98,19 @@ async fn handle(server: &Arc<Server>, delivery: PendingDelivery) {
 async fn put_off(server: &Server, delivery: &PendingDelivery, error: &LookError) {
     let (hopeless, wait) = match error {
         LookError::GitHub(error) => (!error.is_transient(), error.retry_after_ms(delivery.attempts)),
+        // A task went on between look and writing, so what was decided does not hold any more.
+        LookError::Store(StoreError::Changed(_)) => (false, 0),
         LookError::Store(_) => (false, 1_000),
         LookError::Defect(_) => (true, 0),
     };
     tracing::warn!(guid = delivery.guid, attempt = delivery.attempts + 1, %error, "delivery put off");
     let reason = error.to_string();
-    let stored = if hopeless || delivery.attempts + 1 >= MOST_ATTEMPTS {
+    let asked_for = matches!(error, LookError::GitHub(GitHubError::RateLimited(_)) | LookError::Store(_));
+    let stored = if asked_for {
+        // A silence that GitHub asks for, and a store that is busy, say nothing about the delivery.
+        let until = chrono::Utc::now().timestamp_millis() + wait;
+        server.store.hold_delivery(delivery.id, until, &reason).await
+    } else if hopeless || delivery.attempts + 1 >= MOST_ATTEMPTS {
         server.store.fail_delivery(delivery.id, &reason).await
     } else {
         let until = chrono::Utc::now().timestamp_millis() + wait;
@@ -103,53 +124,103 @@ async fn put_off(server: &Server, delivery: &PendingDelivery, error: &LookError)
 
 /// Decides what a delivery leads to; reads GitHub and the store, and writes neither.
 async fn look(server: &Server, delivery: &PendingDelivery) -> Result<Intake, LookError> {
-    let event = match event::parse(&delivery.event, &delivery.body, server.github.app_id()) {
-        Parsed::Text(event) => event,
-        Parsed::Ignored(reason) => return Ok(ignored(reason)),
+    let parsed = rescan::read(server, delivery);
+    let mut intake = match parsed.meaning {
+        Meaning::Text(event) => look_at_text(server, delivery, &event).await?,
+        Meaning::Withdrawn(event) => withdraw::look(server, &event).await?,
+        Meaning::Ignored(reason) => ignored(reason),
     };
+    intake.repository = parsed.home.map(|home| SeenRepository {
+        id: home.id,
+        name: home.name.to_string(),
+        installation_id: home.installation_id,
+    });
+    Ok(intake)
+}
+
+async fn look_at_text(
+    server: &Server,
+    delivery: &PendingDelivery,
+    event: &TextEvent,
+) -> Result<Intake, LookError> {
+    crash::point("parsed.before-commit");
     let extraction = extract(&event.text);
-    let problems_key = problems_key(&event);
+    crash::point("parsed.before-effect");
+    let commands = command::fresh(server, event, find(&event.text)).await?;
+    let problems_key = problems_key(event);
     let told_before = server.store.effect_known(&problems_key).await?;
     let known = if event.edited { server.store.known_digests(event.source).await? } else { vec![] };
-    if is_empty(&extraction) && known.is_empty() && !told_before {
-        return Ok(ignored("there is no brief in it"));
+    if is_empty(&extraction) && commands.found.is_empty() && known.is_empty() && !told_before {
+        return Ok(ignored("there is no brief and no command in it"));
     }
     if server.store.source_updated_at(event.source).await?.is_some_and(|newest| newest > event.updated_at_ms)
     {
         return Ok(ignored("a newer version of the text was seen before"));
     }
-    let seen = Some((event.source, event.updated_at_ms));
-    let repository = event.repository.to_string();
-    let place = Place { installation: event.installation_id, repository: &repository };
+    if let Some(reason) = withdraw::withdrawn_before(server, event).await? {
+        return Ok(ignored(reason));
+    }
+    if let Some(reason) = live::outdated(server, delivery, event).await? {
+        return Ok(ignored(reason));
+    }
+    crash::point("parsed.before-record");
+    let mut intake = Intake { seen: Some((event.source, event.updated_at_ms)), ..Intake::default() };
+    intake.commands = commands.found.iter().map(|found| (found.words.clone(), found.nth)).collect();
+    // By its id: somebody else's repository may have the delivered name by now.
+    let home = &event.home;
+    let location = locate::find_anew(server, home.id, home.installation_id, &home.name.to_string()).await?;
+    let place = location.place();
+    crash::point("authorised.before-commit");
     let accounts = [&event.sender, &event.author].map(|account| (account.login.as_str(), account.id));
     if let Some((account, found)) = lacking(server, place, accounts).await? {
-        let reason = format!("`{}` has the permission `{found}` only", account.0);
-        let effects = if extraction.fences.is_empty() {
-            vec![]
-        } else {
-            refusal(server, &event, account, found).await?
-        };
-        return Ok(Intake { seen, effects, ignored: Some(reason), ..Intake::default() });
+        intake.ignored = Some(format!("`{}` has the permission `{found}` only", account.0));
+        if !extraction.fences.is_empty() || !commands.found.is_empty() {
+            intake.effects = refusal(server, event, account, found).await?;
+        }
+        return Ok(intake);
     }
+    crash::point("authorised.before-effect");
     let digests: Vec<String> =
         extraction.fences.iter().map(|fence| text_digest(&fence.text).to_string()).collect();
-    let mut intake = Intake { seen, ..Intake::default() };
     let mut problems = Vec::new();
     for (fence, digest) in extraction.fences.iter().zip(&digests) {
         if known.contains(digest) {
             continue;
         }
-        match accept(server, &event, fence, &delivery.guid) {
+        match accept(server, event, fence, &delivery.guid) {
             Ok(accepted) => intake.accepted.push(accepted),
             Err(mut found) => problems.append(&mut found),
         }
     }
-    owe(&mut intake, &event, &extraction, problems, told_before.then_some(problems_key.as_str()));
+    owe(&mut intake, event, &extraction, problems, told_before.then_some(problems_key.as_str()));
+    crash::point("authorised.before-record");
     intake.edited_to = event.edited.then_some(digests);
+    answer(&mut intake, event, command::obey(server, event, &commands).await?);
     if intake.accepted.is_empty() && intake.effects.is_empty() {
-        intake.ignored = Some("every brief in it is known".to_owned());
+        intake.ignored = Some("every brief and command in it is known".to_owned());
     }
     Ok(intake)
+}
+
+/// Owes what commands are answered: a comment, or a reaction where the runs' own results tell the rest.
+fn answer(intake: &mut Intake, event: &TextEvent, obeyed: Obeyed) {
+    intake.changes = obeyed.changes;
+    if obeyed.stopped {
+        let (repository, number) = (event.home.id, event.thread.number);
+        intake.withdrawn = Some(Withdrawal::Stopped { repository, number, at_ms: event.updated_at_ms });
+    }
+    if obeyed.parts.is_empty() {
+        return;
+    }
+    // GitHub has no reactions to a review.
+    if obeyed.quiet && event.source.kind != SourceKind::Review {
+        let payload = EffectPayload::Reaction { source: event.source, content: "eyes".to_owned() };
+        intake.effects.push(effect(event, format!("seen:{}", source_key(event)), payload));
+        return;
+    }
+    let key = format!("answer:{}:{}", source_key(event), event.updated_at_ms);
+    let text = answer_comment(&obeyed.parts, &key);
+    intake.effects.push(comment_effect(event, key, text));
 }
 
 fn ignored(reason: impl Into<String>) -> Intake {
@@ -167,6 +238,11 @@ async fn refusal(
     if server.store.effect_known(&key).await? {
         return Ok(vec![]);
     }
+    // Anybody can cause one, and it takes from what GitHub lets the App write for everybody else.
+    if server.store.recent_refusals(event.home.installation_id).await? >= MOST_REFUSALS {
+        tracing::warn!(account = account.0, "a refusal is not told: there were too many in the last hour");
+        return Ok(vec![]);
+    }
     let needed = Permission::from(server.config.authorize.minimum_permission);
     let text = notice::refusal_comment(account.0, found.as_str(), needed.as_str(), &key);
     Ok(vec![comment_effect(event, key, text)])
@@ -180,14 +256,14 @@ fn accept(
 ) -> Result<(BriefRow, String), Vec<Diagnostic>> {
     let brief = brief::parse(&fence.text, &fence.origin())?;
     let lane =
-        decide(&brief, &event.repository, &server.config.lanes).map_err(|error| vec![about(fence, error)])?;
+        decide(&brief, &event.home.name, &server.config.lanes).map_err(|error| vec![about(fence, error)])?;
     let digest = text_digest(&fence.text);
     let index = u32::try_from(fence.index).unwrap_or(u32::MAX);
     let row = BriefRow {
         id: BriefId::new(&event.source, fence.index, digest),
         source: event.source,
-        repository: event.repository.to_string(),
-        installation_id: event.installation_id,
+        repository: event.home.name.to_string(),
+        installation_id: event.home.installation_id,
         source_url: event.url.clone(),
         block_index: index,
         text_digest: digest.to_string(),
@@ -263,13 +339,14 @@ fn effect(event: &TextEvent, key: String, payload: EffectPayload) -> Effect {
     Effect {
         id: 0,
         key,
-        installation_id: event.installation_id,
+        installation_id: event.home.installation_id,
         repository_id: event.source.repository_id,
-        repository: event.repository.to_string(),
+        repository: event.home.name.to_string(),
         thread_number: event.thread.number,
         payload,
         version: 0,
         remote_id: None,
         attempts: 0,
+        rewritten: 0,
     }
 }

@@ -1,5 +1,6 @@
 //! The lanes of this server: room for runs, and whether each can take any.
 
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::config::LaneConfig;
@@ -51,9 +52,16 @@ impl LaneEntry {
         self.unavailable.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Tries whether the lane can isolate a step, and keeps the answer; logs when it changes.
-    pub async fn probe(&self) -> bool {
-        let answer = self.lane.probe().await.err().map(|error| error.to_string());
+    /// Notes that a run failed for the lane's own fault, so that it is tried before it gets the next.
+    pub fn suspect(&self) {
+        let mut kept = self.unavailable.write().unwrap_or_else(PoisonError::into_inner);
+        kept.get_or_insert_with(|| "a run failed on it, and it was not probed since".to_owned());
+    }
+
+    /// Tries whether the lane can isolate a step, in folders below `runs_root`, and keeps the answer; logs
+    /// when it changes.
+    pub async fn probe(&self, runs_root: &Path) -> bool {
+        let answer = self.lane.probe(runs_root).await.err().map(|error| error.to_string());
         let mut kept = self.unavailable.write().unwrap_or_else(PoisonError::into_inner);
         if *kept != answer {
             match &answer {

@@ -1,23 +1,40 @@
 //! The running server: four workers around the store, each woken when there is something to do.
 //!
 //! [`intake`] turns deliveries into tasks, [`dispatcher`] gives tasks to lanes, [`execute`] makes one
-//! run ([`attempt`]) and has it published, [`outbox`] writes what is owed to GitHub. They share nothing but the store,
-//! so whatever one of them leaves half done is found there by the next start.
+//! run ([`attempt`]) and stores what it came to, [`outbox`] publishes it and writes what else is owed to
+//! GitHub. They share nothing but the store, so whatever one of them leaves half done is found there by
+//! the next start.
 
 mod access;
 pub mod attempt;
+mod catch_up;
+mod clock;
+mod command;
+mod conclude;
 pub mod dispatcher;
+pub mod engine;
 pub mod execute;
 pub mod intake;
 pub mod lanes;
+mod lease;
+mod live;
+mod locate;
+mod mark;
+pub mod operate;
 pub mod outbox;
-pub mod publish;
+mod publish;
 pub mod recover;
+pub mod rehearsal;
+mod republish;
+mod rescan;
+mod retention;
+pub mod running;
+mod withdraw;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,9 +42,14 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::github::GitHub;
 use crate::run::mirror::Mirrors;
-use crate::store::Store;
-use crate::store::blobs::Blobs;
+use engine::Engine;
 use lanes::Lanes;
+
+/// How long the end of what is aborted may take.
+const ABORT: Duration = Duration::from_secs(20);
+
+/// How long the end of the server waits for what is owed to GitHub.
+const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// Wakes the workers.
 #[derive(Debug, Default)]
@@ -38,6 +60,8 @@ pub struct Wakes {
     pub queued: Notify,
     /// An effect is owed.
     pub owed: Notify,
+    /// A run is to be published.
+    pub publish: Notify,
 }
 
 /// Everything the workers need; one for the life of the process.
@@ -45,39 +69,78 @@ pub struct Wakes {
 pub struct Server {
     /// Holds the configuration.
     pub config: Config,
-    /// Holds the store.
-    pub store: Store,
+    /// Holds when this server started, in milliseconds since 1970.
+    pub started_ms: i64,
+    /// Holds what carries tasks through their runs; its fields are taken for the server's own.
+    pub engine: Engine,
     /// Holds the GitHub client.
     pub github: GitHub,
     /// Holds the lanes.
     pub lanes: Lanes,
     /// Holds the mirrors of the repositories.
     pub mirrors: Mirrors,
-    /// Holds the contents of changesets.
-    pub blobs: Blobs,
-    /// Holds the secrets that are masked in logs.
-    pub secrets: Vec<SecretString>,
-    /// Wakes the workers.
-    pub wakes: Wakes,
-    /// Is cancelled when the server shall begin nothing new.
-    pub stop: CancellationToken,
-    /// Is cancelled when what runs shall end, too; its tasks go back to the queue.
-    pub abort: CancellationToken,
-    /// Counts what must end before the process does.
+    /// Is cancelled when what is owed may wait for the next start.
+    pub end: CancellationToken,
+    /// Counts the runs.
+    pub runs: TaskTracker,
+    /// Counts the workers.
     pub tracker: TaskTracker,
 }
 
+impl Deref for Server {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        &self.engine
+    }
+}
+
 impl Server {
-    /// Starts the workers; they end when `stop` is cancelled.
+    /// Starts the workers; they end when `stop` is cancelled, the outbox when `end` is.
     pub fn start_workers(self: &Arc<Self>) {
         self.tracker.spawn(intake::work(self.clone()));
         self.tracker.spawn(dispatcher::work(self.clone()));
-        self.tracker.spawn(outbox::work(self.clone()));
+        self.tracker.spawn(outbox::work(self.clone(), false));
+        self.tracker.spawn(outbox::work(self.clone(), true));
+        self.tracker.spawn(lease::work(self.clone()));
+        self.tracker.spawn(republish::work(self.clone()));
+        self.tracker.spawn(clock::work(self.clone()));
+        self.tracker.spawn(retention::work(self.clone()));
+        self.tracker.spawn(catch_up::work(self.clone()));
+    }
+
+    /// Ends what runs and then the workers: running work gets `grace`, then its tasks go back to the
+    /// queue; what is owed to GitHub by then is written if that is quick.
+    pub async fn finish(&self, grace: Duration) {
+        self.stop.cancel();
+        self.runs.close();
+        if tokio::time::timeout(grace, self.runs.wait()).await.is_err() {
+            tracing::warn!("running work did not end in time; its tasks go back to the queue");
+            self.abort.cancel();
+            if tokio::time::timeout(ABORT, self.runs.wait()).await.is_err() {
+                tracing::error!("running work cannot be ended; the next start takes it up");
+            }
+        }
+        let _ = tokio::time::timeout(LAST_WRITES, self.nothing_due()).await;
+        self.end.cancel();
+        self.tracker.close();
+        if tokio::time::timeout(ABORT, self.tracker.wait()).await.is_err() {
+            tracing::error!("a worker cannot be ended; the next start takes up what it does");
+        }
+    }
+
+    /// Waits until nothing is owed that can be written now.
+    async fn nothing_due(&self) {
+        for publishing in [true, false] {
+            while self.store.owing_installations(publishing).await.is_ok_and(|owing| !owing.is_empty()) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
     }
 
     /// Waits for a wake-up, for the time at which something was put off to, or for the end; returns
     /// whether to go on.
-    async fn wait(&self, wake: &Notify, until_ms: Option<i64>) -> bool {
+    async fn wait(&self, end: &CancellationToken, wake: &Notify, until_ms: Option<i64>) -> bool {
         let put_off = async {
             match until_ms {
                 Some(at) => {
@@ -88,7 +151,7 @@ impl Server {
             }
         };
         tokio::select! {
-            () = self.stop.cancelled() => false,
+            () = end.cancelled() => false,
             () = wake.notified() => true,
             () = put_off => true,
         }

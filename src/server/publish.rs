@@ -1,7 +1,9 @@
 //! Publishing a judged run: one commit, one branch, one pull request, each looked up first.
 
-use super::{Server, access, execute};
-use crate::brief::{Brief, PullRequestOutput};
+use super::locate::locate_anew;
+use super::{Server, access, conclude, execute};
+use crate::brief::{self, Brief, Origin, PullRequestOutput};
+use crate::crash;
 use crate::error::log_internal;
 use crate::github::GitHubError;
 use crate::github::installation::{Place, PullRequest};
@@ -9,23 +11,23 @@ use crate::publish::branch::branch_name;
 use crate::publish::commit::{CommitRequest, Signature, build_commit};
 use crate::publish::message::commit_message;
 use crate::publish::pull_request::{PullRequestText, pr_body, pr_title};
+use crate::queue::task::Event;
 use crate::run::changeset::{Changeset, CommitId};
 use crate::run::mirror::Remote;
 use crate::run::push::PushOutcome;
-use crate::run::report::{Problem, RunReport};
-use crate::server::attempt::{internal, problem};
-use crate::store::models::ClaimedTask;
+use crate::run::report::{Problem, RunReport, RunStatus};
+use crate::server::attempt::{blank_report, internal, problem};
+use crate::store::models::{ClaimedTask, JudgedRun};
 
-/// How often publishing is tried while GitHub fails; with the waits between, about an hour.
-const MOST_ATTEMPTS: i64 = 20;
+/// How often publishing is tried while GitHub fails; with the waits between, more than a day.
+const MOST_ATTEMPTS: i64 = 300;
 
-/// Why nothing was published.
-#[derive(Debug)]
-pub enum Unpublished {
-    /// It cannot be; the patch is kept.
-    Refused(Problem),
-    /// The server ends before it could be.
-    Ending,
+/// What became of a publishing.
+pub(super) enum Published {
+    /// The task's run is published, or there was nothing to publish, and its report tells of it.
+    Ended(Event, Box<RunReport>),
+    /// It may succeed later: why not now, and the least milliseconds until then.
+    Later(String, i64),
 }
 
 enum Failure {
@@ -34,59 +36,70 @@ enum Failure {
     Passing(String, i64),
 }
 
-/// Publishes a run's changes and notes branch, commit and pull request in its report.
+/// Publishes a judged run: branch and pull request, noted in its report.
 ///
 /// Safe to repeat at any point: the commit is the same each time, and branch and pull request are
 /// looked up before they are made.
-pub async fn publish(
-    server: &Server,
-    task: &ClaimedTask,
-    brief: &Brief,
-    report: &mut RunReport,
-    changeset: &Changeset,
-) -> Result<(), Unpublished> {
-    let Some(output) = brief.pull_request() else {
-        return Ok(());
+pub(super) async fn publish(server: &Server, run: &JudgedRun, attempts: i64) -> Published {
+    let read = || -> Result<(RunReport, Option<Changeset>), serde_json::Error> {
+        let report = serde_json::from_str(&run.report)?;
+        Ok((report, run.changeset.as_deref().map(serde_json::from_str).transpose()?))
     };
-    let branch = branch_name(Some(task.brief.thread_number), &output.title, &task.brief.id.short());
-    let mut attempts = 0;
-    loop {
-        let failure = match publish_once(server, task, brief, output, report, changeset, &branch).await {
-            Ok(pull_request) => {
-                report.pull_request = Some(pull_request.number);
-                report.pull_request_url = Some(pull_request.html_url);
-                return Ok(());
-            }
-            Err(failure) => failure,
-        };
-        attempts += 1;
-        let (why, wait) = match failure {
-            Failure::Final(problem) => return Err(Unpublished::Refused(problem)),
-            Failure::Passing(why, least) => (why, least.max((1_000 << attempts.min(8)).min(300_000))),
-        };
-        if attempts >= MOST_ATTEMPTS {
-            return Err(Unpublished::Refused(refused(
-                "pull-request-refused",
-                &format!("GitHub fails: {why}"),
-            )));
+    let brief = brief::parse(&run.task.brief.text, &Origin::document()).ok();
+    let (mut report, changeset) = match read() {
+        Ok(read) => read,
+        Err(error) => {
+            let id = &run.task.brief.id;
+            let mut report = blank_report(&run.task.run_id, id, brief.as_ref(), &run.task.brief.text);
+            report.problem = Some(internal("a judged run cannot be read", &error));
+            return Published::Ended(Event::PublishingRefused, Box::new(report));
         }
-        tracing::warn!(run = task.run_id, attempts, error = why, "publishing failed and is tried again");
-        tokio::select! {
-            () = server.stop.cancelled() => return Err(Unpublished::Ending),
-            () = tokio::time::sleep(std::time::Duration::from_millis(wait.unsigned_abs())) => {}
+    };
+    let Some(brief) = brief else {
+        execute::outdate(&mut report);
+        return Published::Ended(Event::Failed, Box::new(report));
+    };
+    // An earlier version of the server judged failed runs, too.
+    let (Some(output), Some(changeset), RunStatus::Success) =
+        (brief.pull_request(), &changeset, report.status)
+    else {
+        let event = if report.status == RunStatus::Success { Event::Succeeded } else { Event::Failed };
+        return Published::Ended(event, Box::new(report));
+    };
+    let order = (&run.task, &brief, output);
+    match publish_once(server, order, &mut report, changeset, attempts).await {
+        Ok(pull_request) => {
+            report.pull_request = Some(pull_request.number);
+            report.pull_request_url = Some(pull_request.html_url);
+            Published::Ended(Event::Succeeded, Box::new(report))
         }
+        Err(Failure::Passing(why, least)) if attempts + 1 < MOST_ATTEMPTS => {
+            let doubled = (1_000_i64 << attempts.clamp(0, 9)).min(300_000);
+            Published::Later(why, least.max(doubled))
+        }
+        Err(Failure::Passing(why, _)) => {
+            refuse(report, refused("pull-request-refused", &format!("GitHub fails: {why}")))
+        }
+        Err(Failure::Final(problem)) => refuse(report, problem),
     }
+}
+
+fn refuse(mut report: RunReport, problem: Problem) -> Published {
+    report.status = RunStatus::Failure;
+    report.problem = Some(problem);
+    Published::Ended(Event::PublishingRefused, Box::new(report))
 }
 
 async fn commit(
     server: &Server,
     task: &ClaimedTask,
+    place: Place<'_>,
     output: &PullRequestOutput,
     report: &RunReport,
     changeset: &Changeset,
 ) -> Result<CommitId, Failure> {
     let fatal = |what: &str, error: &dyn std::fmt::Display| Failure::Final(internal(what, error));
-    let bot = server.github.bot(task.brief.installation_id).await.map_err(failure)?;
+    let bot = server.github.bot(place.installation).await.map_err(failure)?;
     let message = commit_message(
         &output.commit_message,
         &[("Brief", &report.brief), ("Run", &report.run), ("Requested-by", &task.brief.requested_by)],
@@ -118,21 +131,30 @@ async fn commit(
 
 async fn publish_once(
     server: &Server,
-    task: &ClaimedTask,
-    brief: &Brief,
-    output: &PullRequestOutput,
+    (task, brief, output): (&ClaimedTask, &Brief, &PullRequestOutput),
     report: &mut RunReport,
     changeset: &Changeset,
-    branch: &str,
+    attempts: i64,
 ) -> Result<PullRequest, Failure> {
+    let branch = branch_name(Some(task.brief.thread_number), &output.title, &task.brief.id.short());
+    let branch = branch.as_str();
+    // What is written must not go to a repository that has taken over an old name.
+    let location = locate_anew(server, &task.brief).await.map_err(failure)?;
+    let place = location.place();
     if let Some(revoked) = access::revoked(server, task).await.map_err(failure)? {
         return Err(Failure::Final(revoked));
     }
-    let commit = commit(server, task, output, report, changeset).await?;
-    push(server, task, commit, branch).await?;
+    fetch_base(server, task, place, changeset.base_commit).await?;
+    crash::point("commit-built.before-commit");
+    let commit = commit(server, task, place, output, report, changeset).await?;
+    crash::point("commit-built.before-record");
+    if let Err(conflict) = push(server, task, place, (commit, branch), attempts).await? {
+        return published_before(server, place, branch, report, conflict).await;
+    }
+    crash::point("branch-pushed.before-record");
     report.head_branch = Some(branch.to_owned());
     report.head_commit = Some(commit.to_string());
-    let place = Place { installation: task.brief.installation_id, repository: &task.brief.repository };
+    crash::point("pr-opened.before-commit");
     if let Some(found) = server.github.find_pull_request(place, branch).await.map_err(failure)? {
         return Ok(found);
     }
@@ -141,12 +163,16 @@ async fn publish_once(
         report,
         brief,
         brief_text: &task.brief.text,
-        context: &execute::context(task),
+        context: &conclude::context(task),
         thread_url: &task.brief.source_url,
         requested_by: &task.brief.requested_by,
     });
+    crash::point("pr-opened.before-effect");
     match server.github.open_pull_request(place, branch, &brief.branch, &title, &body).await {
-        Ok(opened) => Ok(opened),
+        Ok(opened) => {
+            crash::point("pr-opened.before-record");
+            Ok(opened)
+        }
         // The answer to an earlier try was lost: the pull request is there.
         Err(error) if error.status() == Some(422) => {
             match server.github.find_pull_request(place, branch).await.map_err(failure)? {
@@ -158,29 +184,84 @@ async fn publish_once(
     }
 }
 
-async fn push(server: &Server, task: &ClaimedTask, commit: CommitId, branch: &str) -> Result<(), Failure> {
-    let brief = &task.brief;
-    let token =
-        server.github.git_token(brief.installation_id, brief.source.repository_id).await.map_err(failure)?;
+/// Fetches the commit that the work is built on, where the mirror does not have it: the mirror may be
+/// younger than the run.
+async fn fetch_base(
+    server: &Server,
+    task: &ClaimedTask,
+    place: Place<'_>,
+    base: CommitId,
+) -> Result<(), Failure> {
+    let id = task.brief.source.repository_id;
     let fatal = |what: &str, error: &dyn std::fmt::Display| Failure::Final(internal(what, error));
-    let mirror = server
-        .mirrors
-        .mirror(brief.source.repository_id)
-        .map_err(|error| fatal("the mirror cannot be opened", &error))?;
-    let remote = Remote::http(&server.github.git_url(&brief.repository))
+    let mirror = server.mirrors.mirror(id).map_err(|error| fatal("the mirror cannot be opened", &error))?;
+    if mirror.repository().is_ok_and(|repository| repository.find_commit(base.oid()).is_ok()) {
+        return Ok(());
+    }
+    let token = server.github.git_token(place.installation, id).await.map_err(failure)?;
+    let remote = Remote::http(&server.github.git_url(place.repository))
         .map_err(|error| fatal("the repository has no usable address", &error))?;
-    match mirror.push(&remote, Some(&token), commit, branch).await {
-        Ok(PushOutcome::Pushed | PushOutcome::AlreadyThere) => Ok(()),
-        Ok(PushOutcome::Conflict { found }) => Err(Failure::Final(problem(
+    if let Err(error) = mirror.fetch(&remote, Some(&token)).await {
+        server.github.forget_git_token(place.installation, id).await;
+        return Err(Failure::Passing(error.to_string(), 0));
+    }
+    Ok(())
+}
+
+/// Takes the pull request that the App itself opened from this branch before, though the branch is not
+/// at this run's commit: the store was restored from a copy that is older than the pull request.
+async fn published_before(
+    server: &Server,
+    place: Place<'_>,
+    branch: &str,
+    report: &mut RunReport,
+    found: String,
+) -> Result<PullRequest, Failure> {
+    let bot = server.github.bot(place.installation).await.map_err(failure)?;
+    let opened = server.github.find_pull_request(place, branch).await.map_err(failure)?;
+    let own = |opened: &PullRequest| opened.user.as_ref().is_some_and(|user| user.login == bot.name);
+    match opened.filter(own) {
+        Some(opened) => {
+            tracing::warn!(run = report.run, branch, found, "the pull request is there, at another commit");
+            // Nothing of this run vouches for that commit.
+            report.head_branch = Some(branch.to_owned());
+            Ok(opened)
+        }
+        None => Err(Failure::Final(problem(
             "branch-conflict",
             format!(
                 "The branch `{branch}` is there already, at the commit {found}, which is not this run's."
             ),
-            "Look at that branch; delete it if it is not needed, and post the brief again.",
+            "Look at that branch; delete it if it is not needed, and write `/work publish` here.",
         ))),
+    }
+}
+
+/// Pushes the commit as a new branch. The inner error is the commit that the branch is at already.
+async fn push(
+    server: &Server,
+    task: &ClaimedTask,
+    place: Place<'_>,
+    (commit, branch): (CommitId, &str),
+    attempts: i64,
+) -> Result<Result<(), String>, Failure> {
+    let id = task.brief.source.repository_id;
+    let token = server.github.git_token(place.installation, id).await.map_err(failure)?;
+    let fatal = |what: &str, error: &dyn std::fmt::Display| Failure::Final(internal(what, error));
+    let mirror = server.mirrors.mirror(id).map_err(|error| fatal("the mirror cannot be opened", &error))?;
+    let remote = Remote::http(&server.github.git_url(place.repository))
+        .map_err(|error| fatal("the repository has no usable address", &error))?;
+    crash::point("branch-pushed.before-commit");
+    match mirror.push(&remote, Some(&token), commit, branch).await {
+        Ok(PushOutcome::Pushed | PushOutcome::AlreadyThere) => Ok(Ok(())),
+        Ok(PushOutcome::Conflict { found }) => Ok(Err(found)),
         Ok(PushOutcome::Rejected { reason }) => Err(Failure::Final(refused("push-rejected", &reason))),
         Err(error) => {
-            server.github.forget_git_token(brief.installation_id, brief.source.repository_id).await;
+            server.github.forget_git_token(place.installation, id).await;
+            // The first time, the token may have ended; it is made anew for the second.
+            if error.is_forbidden() && attempts > 0 {
+                return Err(Failure::Final(refused("push-rejected", &error.to_string())));
+            }
             Err(Failure::Passing(error.to_string(), 0))
         }
     }
@@ -204,6 +285,7 @@ fn refused(code: &str, reason: &str) -> Problem {
     problem(
         code,
         format!("The work is done and kept, but GitHub does not take it: {reason}."),
-        "Mend what GitHub names, then post the brief again; `codex-brief patch` prints the work on the server.",
+        "Mend what GitHub names, then write `/work publish` here; the work is not done again, and \
+         `codex-brief patch` prints it on the server.",
     )
 }

@@ -1,43 +1,71 @@
-//! At start: takes up what a server that is gone left half done.
+//! Takes up what a server or a lane that is gone left half done.
 
+use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Server, execute};
+use super::engine::Engine;
+use super::{Server, conclude, outbox};
 use crate::brief::{self, Origin};
 use crate::error::log_internal;
-use crate::lane::kill_orphans;
-use crate::queue::task::{Event, TaskState};
+use crate::lane::{kill_orphans, leftovers};
+use crate::queue::task::{MOST_LOSSES, TaskState};
+use crate::run::report::{RunReport, StepStatus};
 use crate::run::workspace::RunDirs;
-use crate::server::attempt::{blank_report, problem};
+use crate::server::attempt::{Judged, blank_report, problem};
 use crate::store::StoreError;
-use crate::store::models::{ClaimedTask, JudgedRun};
+use crate::store::models::ClaimedTask;
 
-/// Publishes what was judged, queues again what was running, and removes what is left of dead runs.
+/// How a run was lost.
+#[derive(Debug)]
+pub(super) enum Loss {
+    /// Its server is gone.
+    Server,
+    /// It did not renew its lease in time.
+    Lease,
+    /// Its lane failed; holds what is told of it.
+    Lane(String),
+    /// The server broke while it ran; holds the id of the error.
+    Defect(String),
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server => f.write_str("the server ended"),
+            Self::Lease => f.write_str("its lease ran out"),
+            Self::Lane(why) => f.write_str(why.trim_end_matches('.')),
+            Self::Defect(id) => write!(f, "internal error {id}"),
+        }
+    }
+}
+
+/// Takes up what the last server left, and lets the client know what that one wrote.
 ///
 /// Runs before the workers start, so no run of this process exists yet.
-pub async fn recover(server: &Arc<Server>) {
-    let runs = server.config.server.state_dir.join("runs");
+pub async fn recover(server: &Server) {
+    take_over(server).await;
+    outbox::remember_writes(server).await;
+}
+
+/// Queues again what was running, and removes what is left of dead runs; what was judged is owed by the
+/// outbox already.
+pub(super) async fn take_over(engine: &Engine) {
+    let runs = engine.runs_root.clone();
     let cleaned = tokio::task::spawn_blocking(move || remove_workspaces(&runs)).await;
     if let Ok(Err(error)) = cleaned {
         log_internal("workspaces of dead runs cannot be removed", &error);
     }
-    let (lost, judged) = match server.store.orphans().await {
-        Ok(orphans) => orphans,
+    match engine.store.leases().await {
+        Ok(leases) => {
+            for lease in leases {
+                take_up(engine, &lease.task, Loss::Server).await;
+            }
+        }
         Err(error) => {
-            log_internal("the tasks of the last server cannot be read", &error);
-            return;
+            log_internal("the runs of the last server cannot be read", &error);
         }
-    };
-    for task in lost {
-        if let Err(error) = take_up(server, &task).await {
-            log_internal("a lost task cannot be taken up", &error);
-        }
-    }
-    for run in judged {
-        server.tracker.spawn(publish(server.clone(), run));
     }
 }
 
@@ -55,41 +83,85 @@ fn remove_workspaces(runs: &Path) -> std::io::Result<()> {
     if !dead.is_empty() {
         kill_orphans(&dead);
     }
-    dead.iter().try_for_each(|name| RunDirs::of(runs, name)?.remove_all_but_logs())
-}
-
-/// Queues a lost task again, or fails it when it was lost too often.
-pub(super) async fn take_up(server: &Server, task: &ClaimedTask) -> Result<(), StoreError> {
-    let next = TaskState::Running.after(Event::Lost { attempt: task.epoch });
-    if next == Some(TaskState::Queued) {
-        tracing::warn!(run = task.run_id, "the run was lost with the last server; its task is queued again");
-        return server.store.requeue_task(task).await;
+    let mut removed = Ok(());
+    for name in &dead {
+        // One that cannot be removed does not keep the others.
+        removed = RunDirs::of(runs, name)?.remove_all_but_logs().and(removed);
     }
-    let brief = brief::parse(&task.brief.text, &Origin::document()).ok();
-    let mut report = blank_report(&task.run_id, &task.brief.id, brief.as_ref(), &task.brief.text);
-    report.problem = Some(problem(
-        "server-restarted",
-        format!("The server ended during this run, {} times in all.", task.epoch),
-        "If the brief itself does not take the server down, post it again.",
-    ));
-    execute::finish(server, task, &report).await
+    removed
 }
 
-async fn publish(server: Arc<Server>, run: JudgedRun) {
-    let read = || -> Result<_, serde_json::Error> {
-        let report = serde_json::from_str(&run.report)?;
-        let changeset = run.changeset.as_deref().map(serde_json::from_str).transpose()?;
-        Ok((report, changeset))
+/// Queues a task whose run was lost again, or quarantines it when that happened too often.
+pub(super) async fn take_up(engine: &Engine, task: &ClaimedTask, loss: Loss) {
+    let brief = brief::parse(&task.brief.text, &Origin::document()).ok();
+    let report = blank_report(&task.run_id, &task.brief.id, brief.as_ref(), &task.brief.text);
+    lose(engine, task, loss, report).await;
+}
+
+/// Counts a run as lost; `report` is what is told of it if its task is quarantined for it.
+pub(super) async fn lose(engine: &Engine, task: &ClaimedTask, loss: Loss, mut report: RunReport) {
+    let why = loss.to_string();
+    report.problem = Some(problem(
+        "quarantined",
+        format!("The lane or the server was lost during this run, {MOST_LOSSES} times in all: {why}."),
+        "The operator finds the cause in the server's log; if the brief is not to blame, post it again.",
+    ));
+    conclude::tell_earlier(engine, task, &mut report).await;
+    let owed = [conclude::result_effect(task, &report)];
+    let json = match serde_json::to_string(&report) {
+        Ok(json) => json,
+        Err(error) => return drop(log_internal("a report cannot be written", &error)),
     };
-    let brief = brief::parse(&run.task.brief.text, &Origin::document());
-    match (read(), brief) {
-        (Ok((report, changeset)), Ok(brief)) => {
-            tracing::info!(run = run.task.run_id, "a judged run of the last server is published");
-            execute::publish_and_finish(&server, &run.task, &brief, report, changeset).await;
+    // The start after a crash goes on at once; a lane that fails gets time.
+    let wait = match loss {
+        Loss::Server => 0,
+        _ => i64::try_from(engine.queue.failed_task_retry_cooldown_ms).unwrap_or(i64::MAX),
+    };
+    let not_before = chrono::Utc::now().timestamp_millis().saturating_add(wait);
+    match engine.store.lose_run(task, &why, not_before, &json, &owed).await {
+        Ok(TaskState::Queued) => {
+            tracing::warn!(run = task.run_id, why, "the run was lost; its task is queued again");
+            engine.wakes.queued.notify_one();
         }
-        (Ok((report, _)), Err(_)) => execute::finish_outdated(&server, &run.task, report).await,
-        (Err(error), _) => {
-            log_internal("a judged run cannot be read", &error);
+        Ok(_) => {
+            tracing::error!(run = task.run_id, why, "the run was lost; its task is quarantined");
+            engine.wakes.owed.notify_one();
+        }
+        Err(StoreError::Changed(_)) => stop(engine, task, report).await,
+        Err(StoreError::StaleEpoch(run)) => tracing::warn!(run, "the run is not its task's any more"),
+        Err(error) => {
+            log_internal("a lost task cannot be taken up", &error);
+        }
+    }
+}
+
+/// Ends a task that somebody wanted stopped before its run was lost.
+async fn stop(engine: &Engine, task: &ClaimedTask, mut report: RunReport) {
+    report.processes_left = Some(leftovers(&task.run_id, None).await);
+    mark_step(engine, &mut report);
+    let judged = Judged { report, changeset: None, lane_lost: false };
+    let ended = match engine.store.stop_wish(task.id).await {
+        Ok(wish) => conclude::conclude(engine, task, &judged, wish.as_ref()).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = ended {
+        log_internal("a task that was to be stopped cannot be ended", &error);
+    }
+}
+
+/// Marks the step in which a run was lost, which is the last that has a log.
+fn mark_step(engine: &Engine, report: &mut RunReport) {
+    let Ok(dirs) = RunDirs::of(&engine.runs_root, &report.run) else { return };
+    let last = (0..report.steps.len()).rev().find(|index| dirs.step_log(*index).exists());
+    if report.steps.iter().any(|step| step.status != StepStatus::Skipped) {
+        return;
+    }
+    for (index, step) in report.steps.iter_mut().enumerate() {
+        match last {
+            // A step begins only when those before it have succeeded.
+            Some(last) if index < last => step.status = StepStatus::Succeeded,
+            Some(last) if index == last => (step.status, step.duration_ms) = (StepStatus::Stopped, 1),
+            _ => {}
         }
     }
 }

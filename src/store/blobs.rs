@@ -1,15 +1,20 @@
 //! Content-addressed files: the bytes of a changeset, safe on disk before any network call.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use std::{fmt, fs::DirBuilder};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+
+use crate::crash;
 
 /// Bounds one read, in bytes: memory stays the same whatever a file's size.
 const CHUNK: usize = 64 << 10;
@@ -86,6 +91,14 @@ pub enum BlobError {
 #[derive(Debug, Clone)]
 pub struct Blobs {
     root: PathBuf,
+    /// Is held to put a blob in its place, and alone to look at one's age and remove it.
+    placing: Arc<RwLock<()>>,
+}
+
+/// Keeps every blob where it is until it is dropped, in this process and in others.
+#[derive(Debug)]
+pub struct Kept {
+    _lock: File,
 }
 
 impl Blobs {
@@ -95,16 +108,35 @@ impl Blobs {
     /// # Errors
     /// Fails where the folder cannot be made.
     pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
-        let root = root.into();
+        Self::open_and_clear(root.into(), LEFT_OVER)
+    }
+
+    /// Opens the folder for the one process that stores blobs in it: everything that is half written
+    /// is left over, and goes.
+    ///
+    /// # Errors
+    /// Fails where the folder cannot be made.
+    pub fn open_alone(root: impl Into<PathBuf>) -> io::Result<Self> {
+        Self::open_and_clear(root.into(), Duration::ZERO)
+    }
+
+    /// Names a folder of blobs that is only read.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), placing: Arc::default() }
+    }
+
+    fn open_and_clear(root: PathBuf, left_over: Duration) -> io::Result<Self> {
         let tmp = root.join("tmp");
         private_dir(&tmp)?;
         for entry in fs::read_dir(&tmp)?.flatten() {
-            let age = entry.metadata().and_then(|data| data.modified()).ok().and_then(|at| at.elapsed().ok());
-            if age.is_some_and(|age| age > LEFT_OVER) {
-                fs::remove_file(entry.path())?;
+            // The server may give it its name at this very moment.
+            match is_older(&entry.path(), left_over) {
+                Ok(older) if left_over.is_zero() || older => fs::remove_file(entry.path())?,
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
             }
         }
-        Ok(Self { root })
+        Ok(Self::at(root))
     }
 
     /// Stores what the reader gives, at most `limit` bytes, and returns its name and size in bytes.
@@ -115,18 +147,87 @@ impl Blobs {
     /// Fails when the content is longer than `limit`, or when reading or writing fails; nothing is
     /// left behind then.
     pub fn put(&self, mut reader: impl Read, limit: u64) -> Result<(BlobId, u64), BlobError> {
+        let (file, id, size) = self.write(&mut reader, limit)?;
+        self.place(file, &id)?;
+        Ok((id, size))
+    }
+
+    /// Copies a blob of another folder, checked against its name, and returns its size in bytes.
+    ///
+    /// # Errors
+    /// Fails when the blob is missing or damaged, or when writing fails; nothing is left behind then.
+    pub fn copy_from(&self, other: &Self, id: &BlobId) -> Result<u64, BlobError> {
+        let (file, found, size) = self.write(&mut other.file(id)?, u64::MAX)?;
+        if found != *id {
+            return Err(BlobError::Damaged(*id));
+        }
+        self.place(file, id)?;
+        Ok(size)
+    }
+
+    /// Writes content beside its place, and finds its name.
+    fn write(&self, reader: &mut dyn Read, limit: u64) -> Result<(NamedTempFile, BlobId, u64), BlobError> {
         let mut file = tempfile::Builder::new().prefix("put-").tempfile_in(self.root.join("tmp"))?;
-        let (id, size) = copy(&mut reader, file.as_file_mut(), limit)?;
+        let (id, size) = copy(reader, file.as_file_mut(), limit)?;
         file.as_file().sync_all()?;
-        let path = self.path(&id);
-        let dir = self.dir(&id);
+        Ok((file, id, size))
+    }
+
+    fn place(&self, file: NamedTempFile, id: &BlobId) -> io::Result<()> {
+        let dir = self.dir(id);
         if !dir.exists() {
             private_dir(&dir)?;
             sync_dir(&self.root)?;
         }
-        file.persist(&path).map_err(|error| error.error)?;
-        sync_dir(&dir)?;
-        Ok((id, size))
+        {
+            crash::point("collected.before-effect");
+            let _placing = self.placing.read().unwrap_or_else(PoisonError::into_inner);
+            file.persist(self.path(id)).map_err(|error| error.error)?;
+        }
+        sync_dir(&dir)
+    }
+
+    /// Keeps every blob where it is, whatever names it, until the value is dropped.
+    ///
+    /// # Errors
+    /// Fails where the folder cannot be locked.
+    pub fn keep_all(&self) -> io::Result<Kept> {
+        let lock = File::open(&self.root)?;
+        lock.lock_shared()?;
+        Ok(Kept { _lock: lock })
+    }
+
+    /// Removes the blobs that are not among the named ones and were stored longer ago than `age`; returns
+    /// their number, 0 while somebody keeps them all.
+    ///
+    /// A run that stores a blob names it only later; but storing it made it young again.
+    ///
+    /// # Errors
+    /// Fails where a folder cannot be read or a blob cannot be removed.
+    pub fn sweep(&self, named: &HashSet<BlobId>, age: Duration) -> io::Result<u64> {
+        let lock = File::open(&self.root)?;
+        if lock.try_lock().is_err() {
+            return Ok(0);
+        }
+        let mut count = 0;
+        for folder in fs::read_dir(&self.root)? {
+            let folder = folder?;
+            if folder.file_name() == "tmp" || !folder.file_type()?.is_dir() {
+                continue;
+            }
+            for entry in fs::read_dir(folder.path())? {
+                let entry = entry?;
+                let id = entry.file_name().to_str().and_then(|name| name.parse::<BlobId>().ok());
+                if id.is_some_and(|id| !named.contains(&id)) {
+                    let _alone = self.placing.write().unwrap_or_else(PoisonError::into_inner);
+                    if is_older(&entry.path(), age)? {
+                        fs::remove_file(entry.path())?;
+                        count += 1;
+                    }
+                }
+            }
+        }
+        Ok(count)
     }
 
     /// Writes a blob's bytes to `writer` and returns their number. What was written counts only
@@ -167,7 +268,12 @@ impl Blobs {
     }
 }
 
-fn copy(reader: &mut dyn Read, writer: &mut dyn Write, limit: u64) -> Result<(BlobId, u64), BlobError> {
+/// Copies at most `limit` bytes, and returns the name of what was copied and its size in bytes.
+pub(super) fn copy(
+    reader: &mut dyn Read,
+    writer: &mut dyn Write,
+    limit: u64,
+) -> Result<(BlobId, u64), BlobError> {
     let mut hasher = Sha256::new();
     let mut chunk = vec![0; CHUNK];
     let mut size = 0u64;
@@ -189,6 +295,11 @@ fn copy(reader: &mut dyn Read, writer: &mut dyn Write, limit: u64) -> Result<(Bl
     Ok((BlobId(hasher.finalize().into()), size))
 }
 
+/// Tells whether a file was written longer ago than `age`; one whose time cannot be told was not.
+fn is_older(path: &Path, age: Duration) -> io::Result<bool> {
+    Ok(fs::metadata(path)?.modified()?.elapsed().is_ok_and(|since| since > age))
+}
+
 fn private_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
@@ -198,69 +309,4 @@ fn sync_dir(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn blobs() -> (tempfile::TempDir, Blobs) {
-        let dir = tempfile::tempdir().unwrap();
-        let blobs = Blobs::open(dir.path().join("blobs")).unwrap();
-        (dir, blobs)
-    }
-
-    #[test]
-    fn content_comes_back_under_its_sha_256() {
-        let (_dir, blobs) = blobs();
-        let (id, size) = blobs.put(&b"hello\n"[..], 6).unwrap();
-        assert_eq!(id.to_string(), "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03");
-        assert_eq!((size, id), (6, BlobId::of(b"hello\n")));
-        assert_eq!(blobs.get(&id, 6).unwrap(), b"hello\n");
-        assert!(blobs.contains(&id));
-        let json = serde_json::to_string(&id).unwrap();
-        assert_eq!(serde_json::from_str::<BlobId>(&json).unwrap(), id);
-    }
-
-    #[test]
-    fn content_beyond_the_limit_leaves_nothing() {
-        let (dir, blobs) = blobs();
-        let error = blobs.put(io::repeat(7), 1 << 20).unwrap_err();
-        assert!(matches!(error, BlobError::TooLarge { limit: 1_048_576 }), "{error}");
-        let tmp = fs::read_dir(dir.path().join("blobs/tmp")).unwrap().count();
-        assert_eq!(tmp, 0);
-    }
-
-    #[test]
-    fn a_damaged_blob_is_noticed_and_repaired_by_storing_it_again() {
-        let (_dir, blobs) = blobs();
-        let (id, _) = blobs.put(&b"one"[..], 9).unwrap();
-        fs::write(blobs.path(&id), "two").unwrap();
-        assert!(matches!(blobs.get(&id, 9), Err(BlobError::Damaged(_))));
-        assert!(matches!(blobs.copy_to(&id, &mut io::sink()), Err(BlobError::Damaged(_))));
-        blobs.put(&b"one"[..], 9).unwrap();
-        assert_eq!(blobs.get(&id, 9).unwrap(), b"one");
-    }
-
-    #[test]
-    fn what_a_killed_server_left_goes_after_a_day() {
-        let (dir, blobs) = blobs();
-        let tmp = dir.path().join("blobs/tmp");
-        for (name, age) in [("put-old", 25), ("put-new", 1)] {
-            let file = File::create(tmp.join(name)).unwrap();
-            file.set_modified(std::time::SystemTime::now() - Duration::from_hours(age)).unwrap();
-        }
-        Blobs::open(&blobs.root).unwrap();
-        assert!(!tmp.join("put-old").exists() && tmp.join("put-new").exists());
-    }
-
-    #[test]
-    fn a_reader_that_fails_stores_nothing() {
-        struct Failing;
-        impl Read for Failing {
-            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-                Err(io::Error::other("gone"))
-            }
-        }
-        let (dir, blobs) = blobs();
-        assert!(blobs.put((&b"abc"[..]).chain(Failing), 99).is_err());
-        assert_eq!(fs::read_dir(dir.path().join("blobs")).unwrap().count(), 1);
-    }
-}
+mod tests;

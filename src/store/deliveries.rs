@@ -1,11 +1,15 @@
 //! Deliveries: what GitHub sent, stored before it is answered.
 
 use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
 
-use super::models::{BriefRow, Effect, PendingDelivery};
+use super::changes::{self, TaskChange};
+use super::models::{BriefRow, Effect, Origin, PendingDelivery};
+use super::sources::{self, SeenRepository, Withdrawal};
 use super::sqlite::{Store, StoreError, now_ms, signed};
 use super::{effects, tasks};
 use crate::brief::source::Source;
+use crate::crash;
 
 /// Whether a delivery is new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +27,14 @@ pub struct Intake {
     pub seen: Option<(Source, i64)>,
     /// Holds the digests of all blocks of an edited text; queued briefs of other blocks are withdrawn.
     pub edited_to: Option<Vec<String>>,
+    /// Tells where the repository was seen.
+    pub repository: Option<SeenRepository>,
+    /// Tells what was withdrawn.
+    pub withdrawn: Option<Withdrawal>,
+    /// Holds the commands of the text that were looked at, each with its number among equal ones.
+    pub commands: Vec<(String, u32)>,
+    /// Holds what becomes of tasks that were there before.
+    pub changes: Vec<TaskChange>,
     /// Holds the briefs to queue, each with its lane.
     pub accepted: Vec<(BriefRow, String)>,
     /// Holds what is owed to GitHub.
@@ -32,10 +44,11 @@ pub struct Intake {
 }
 
 impl Store {
-    /// Stores a delivery durably, once per GUID.
+    /// Stores a delivery durably, once per GUID; one that was given up is looked at again.
     pub async fn insert_delivery(&self, guid: &str, event: &str, body: &[u8]) -> Result<Stored, StoreError> {
         let done = sqlx::query(
-            "INSERT INTO deliveries (guid, event, body, received_at) VALUES (?, ?, ?, ?) ON CONFLICT (guid) DO NOTHING",
+            "INSERT INTO deliveries (guid, event, body, received_at) VALUES (?, ?, ?, ?) ON CONFLICT (guid) DO UPDATE SET state = 'pending', attempts = 0, not_before = 0, reason = NULL
+                 WHERE state = 'failed'",
         )
         .bind(guid)
         .bind(event)
@@ -49,19 +62,22 @@ impl Store {
     /// Returns the oldest delivery that waits and may be tried by now.
     pub async fn next_delivery(&self) -> Result<Option<PendingDelivery>, StoreError> {
         let row = sqlx::query(
-            "SELECT id, guid, event, body, attempts FROM deliveries
-             WHERE state = 'pending' AND not_before <= ? ORDER BY id LIMIT 1",
+            "SELECT * FROM deliveries WHERE state = 'pending' AND not_before <= ? ORDER BY id LIMIT 1",
         )
         .bind(now_ms())
         .fetch_optional(&self.reader)
         .await?;
-        Ok(row.map(|row| PendingDelivery {
-            id: row.get("id"),
-            guid: row.get("guid"),
-            event: row.get("event"),
-            body: row.get("body"),
-            attempts: row.get("attempts"),
-        }))
+        Ok(row.map(|row| read_pending(&row)))
+    }
+
+    /// Returns the next delivery that waits after the one with this id, also one that was put off.
+    pub async fn pending_after(&self, id: i64) -> Result<Option<PendingDelivery>, StoreError> {
+        let row =
+            sqlx::query("SELECT * FROM deliveries WHERE state = 'pending' AND id > ? ORDER BY id LIMIT 1")
+                .bind(id)
+                .fetch_optional(&self.reader)
+                .await?;
+        Ok(row.map(|row| read_pending(&row)))
     }
 
     /// Returns the time at which the next postponed delivery may be tried, in milliseconds since 1970.
@@ -83,6 +99,17 @@ impl Store {
         Ok(())
     }
 
+    /// Puts a delivery off without counting it as tried.
+    pub async fn hold_delivery(&self, id: i64, until_ms: i64, reason: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE deliveries SET not_before = ?, reason = ? WHERE id = ?")
+            .bind(until_ms)
+            .bind(reason)
+            .bind(id)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
     /// Gives a delivery up; its body stays in the store.
     pub async fn fail_delivery(&self, id: i64, reason: &str) -> Result<(), StoreError> {
         sqlx::query("UPDATE deliveries SET state = 'failed', reason = ? WHERE id = ?")
@@ -91,19 +118,6 @@ impl Store {
             .execute(&self.writer)
             .await?;
         Ok(())
-    }
-
-    /// Returns when the newest known version of a text was written, in milliseconds since 1970.
-    pub async fn source_updated_at(&self, source: Source) -> Result<Option<i64>, StoreError> {
-        let row = sqlx::query(
-            "SELECT updated_at FROM sources WHERE repository_id = ? AND kind = ? AND source_id = ?",
-        )
-        .bind(signed(source.repository_id))
-        .bind(source.kind.as_str())
-        .bind(signed(source.id))
-        .fetch_optional(&self.reader)
-        .await?;
-        Ok(row.map(|row| row.get("updated_at")))
     }
 
     /// Returns the digests of all briefs that a text has had.
@@ -120,29 +134,34 @@ impl Store {
     }
 
     /// Writes what looking at a delivery led to, all or nothing; returns how many tasks are new.
+    ///
+    /// Fails with [`StoreError::Changed`] when a task that it changes is not as it was; then the delivery
+    /// is to be looked at once more.
     pub async fn finish_delivery(&self, id: i64, intake: &Intake) -> Result<u64, StoreError> {
         let mut tx = self.begin().await?;
+        if let Some(repository) = &intake.repository {
+            sources::see_repository(&mut tx, id, repository).await?;
+        }
         if let Some((source, updated_at)) = intake.seen {
-            sqlx::query(
-                "INSERT INTO sources (repository_id, kind, source_id, updated_at) VALUES (?, ?, ?, ?)
-                 ON CONFLICT DO UPDATE SET updated_at = MAX(updated_at, excluded.updated_at)",
-            )
-            .bind(signed(source.repository_id))
-            .bind(source.kind.as_str())
-            .bind(signed(source.id))
-            .bind(updated_at)
-            .execute(&mut *tx)
-            .await?;
+            sources::see(&mut tx, source, updated_at).await?;
+            sources::see_commands(&mut tx, source, &intake.commands).await?;
+        }
+        if let Some(withdrawal) = intake.withdrawn {
+            sources::withdraw(&mut tx, withdrawal).await?;
+        }
+        for change in &intake.changes {
+            changes::apply(&mut tx, change).await?;
         }
         if let (Some((source, _)), Some(digests)) = (intake.seen, &intake.edited_to) {
             tasks::supersede(&mut tx, source, digests).await?;
         }
+        // Owed first, so that a thread shows at once that it was seen.
+        for effect in &intake.effects {
+            effects::owe(&mut tx, effect).await?;
+        }
         let mut queued = 0;
         for (brief, lane) in &intake.accepted {
             queued += tasks::insert(&mut tx, brief, lane).await?;
-        }
-        for effect in &intake.effects {
-            effects::owe(&mut tx, effect).await?;
         }
         let state = if intake.ignored.is_some() { "ignored" } else { "processed" };
         sqlx::query("UPDATE deliveries SET state = ?, reason = ? WHERE id = ?")
@@ -151,7 +170,25 @@ impl Store {
             .bind(id)
             .execute(&mut *tx)
             .await?;
+        if queued > 0 {
+            crash::point("queued.before-commit");
+        }
         tx.commit().await?;
         Ok(queued)
+    }
+}
+
+fn read_pending(row: &SqliteRow) -> PendingDelivery {
+    PendingDelivery {
+        id: row.get("id"),
+        guid: row.get("guid"),
+        event: row.get("event"),
+        body: row.get("body"),
+        attempts: row.get("attempts"),
+        received_at_ms: row.get("received_at"),
+        origin: match row.get("origin") {
+            "rescan" => Origin::Rescan,
+            _ => Origin::Webhook,
+        },
     }
 }

@@ -6,14 +6,26 @@ use sqlx::{Row, Sqlite, Transaction};
 use super::models::Effect;
 use super::sqlite::{Store, StoreError, now_ms, signed, unsigned};
 
-/// Owes an effect; under a known key the payload is replaced and owed anew if it is another one.
+/// The least time between two edits of a comment or label, in milliseconds: whoever reads along sees
+/// enough, and GitHub is not flooded.
+const EDIT_DISTANCE_MS: i64 = 5_000;
+
+/// Names the effect that publishes a run.
+pub fn publish_key(run_id: &str) -> String {
+    format!("publish:{run_id}")
+}
+
+/// Owes an effect; under a known key the payload is replaced and owed anew if it is another one. A
+/// comment that was written just now waits, so that several changes of it become one.
 pub(super) async fn owe(tx: &mut Transaction<'_, Sqlite>, effect: &Effect) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO effects (key, kind, installation_id, repository_id, repository, thread_number, payload)
          VALUES (?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (key) DO UPDATE SET payload = excluded.payload, version = version + 1, state = 'owed',
-             attempts = 0, not_before = 0, reason = NULL
-         WHERE payload <> excluded.payload",
+             attempts = 0, reason = NULL, installation_id = excluded.installation_id,
+             repository = excluded.repository,
+             not_before = CASE WHEN kind IN ('comment', 'label') THEN MIN(written_at, ?) + ? ELSE 0 END
+         WHERE payload <> excluded.payload OR state = 'given_up'",
     )
     .bind(&effect.key)
     .bind(effect.payload.kind())
@@ -22,6 +34,9 @@ pub(super) async fn owe(tx: &mut Transaction<'_, Sqlite>, effect: &Effect) -> Re
     .bind(&effect.repository)
     .bind(signed(effect.thread_number))
     .bind(serde_json::to_string(&effect.payload)?)
+    // The clock may have been set back since.
+    .bind(now_ms())
+    .bind(EDIT_DISTANCE_MS)
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -35,33 +50,88 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// Returns the oldest effect that is owed and may be tried by now.
-    pub async fn next_effect(&self) -> Result<Option<Effect>, StoreError> {
-        let row =
-            sqlx::query("SELECT * FROM effects WHERE state = 'owed' AND not_before <= ? ORDER BY id LIMIT 1")
-                .bind(now_ms())
-                .fetch_optional(&self.reader)
-                .await?;
+    /// Returns the installations for which something is owed and may be tried by now: of what publishes
+    /// runs, or of all else.
+    pub async fn owing_installations(&self, publishing: bool) -> Result<Vec<u64>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT DISTINCT installation_id FROM effects AS effect
+             WHERE state = 'owed' AND not_before <= ?1 AND (kind = 'publish') = ?2
+                 AND NOT EXISTS (
+                     SELECT 1 FROM effects AS earlier
+                     WHERE earlier.state = 'owed' AND earlier.installation_id = effect.installation_id
+                         AND (earlier.kind = 'publish') = ?2 AND earlier.id < effect.id
+                         AND earlier.kind NOT IN ('label', 'check_run')
+                         AND earlier.repository_id = effect.repository_id
+                         AND earlier.thread_number = effect.thread_number AND earlier.not_before > ?1)",
+        )
+        .bind(now_ms())
+        .bind(publishing)
+        .fetch_all(&self.reader)
+        .await?;
+        Ok(rows.iter().map(|row| unsigned(row.get("installation_id"))).collect())
+    }
+
+    /// Returns the oldest effect that is owed to an installation and may be tried by now; check runs and
+    /// labels come after what people read. What comes after one that was put off in the same thread
+    /// waits for it, so that a thread reads in order.
+    pub async fn next_effect(
+        &self,
+        installation: u64,
+        publishing: bool,
+    ) -> Result<Option<Effect>, StoreError> {
+        let row = sqlx::query(
+            "SELECT * FROM effects AS effect
+             WHERE state = 'owed' AND installation_id = ?1 AND not_before <= ?2 AND (kind = 'publish') = ?3
+                 AND NOT EXISTS (
+                     SELECT 1 FROM effects AS earlier
+                     WHERE earlier.state = 'owed' AND earlier.installation_id = ?1
+                         AND (earlier.kind = 'publish') = ?3 AND earlier.id < effect.id
+                         AND earlier.kind NOT IN ('label', 'check_run')
+                         AND earlier.repository_id = effect.repository_id
+                         AND earlier.thread_number = effect.thread_number AND earlier.not_before > ?2)
+             ORDER BY kind = 'label', kind = 'check_run', id LIMIT 1",
+        )
+        .bind(signed(installation))
+        .bind(now_ms())
+        .bind(publishing)
+        .fetch_optional(&self.reader)
+        .await?;
         row.map(|row| read(&row)).transpose()
     }
 
-    /// Returns the time at which the next effect may be tried, in milliseconds since 1970.
-    pub async fn next_effect_at(&self) -> Result<Option<i64>, StoreError> {
-        let row = sqlx::query("SELECT MIN(not_before) AS at FROM effects WHERE state = 'owed'")
-            .fetch_one(&self.reader)
-            .await?;
+    /// Returns the time at which the next effect that was put off may be tried, in milliseconds since 1970.
+    pub async fn next_effect_at(&self, publishing: bool) -> Result<Option<i64>, StoreError> {
+        let row = sqlx::query(
+            "SELECT MIN(not_before) AS at FROM effects
+             WHERE state = 'owed' AND (kind = 'publish') = ? AND not_before > ?",
+        )
+        .bind(publishing)
+        .bind(now_ms())
+        .fetch_one(&self.reader)
+        .await?;
         Ok(row.get("at"))
     }
 
-    /// Confirms that a version of an effect was written; a newer version stays owed.
-    pub async fn confirm_effect(&self, effect: &Effect, remote_id: Option<u64>) -> Result<(), StoreError> {
+    /// Confirms that a version of an effect was written; a newer version stays owed, and waits if it is
+    /// a comment's. `anew` tells that it was written anew, because somebody had deleted it.
+    pub async fn confirm_effect(
+        &self,
+        effect: &Effect,
+        remote_id: Option<u64>,
+        anew: bool,
+    ) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE effects SET remote_id = COALESCE(?, remote_id),
-                 state = CASE WHEN version = ? THEN 'done' ELSE state END
+            "UPDATE effects SET remote_id = COALESCE(?, remote_id), written_at = ?, rewritten = rewritten + ?,
+                 state = CASE WHEN version = ? THEN 'done' ELSE state END,
+                 not_before = CASE WHEN version <> ? AND kind IN ('comment', 'label') THEN ? ELSE not_before END
              WHERE id = ?",
         )
         .bind(remote_id.map(signed))
+        .bind(now_ms())
+        .bind(anew)
         .bind(effect.version)
+        .bind(effect.version)
+        .bind(now_ms() + EDIT_DISTANCE_MS)
         .bind(effect.id)
         .execute(&self.writer)
         .await?;
@@ -95,6 +165,46 @@ impl Store {
         Ok(())
     }
 
+    /// Counts the refusals that an installation was told in the last hour, or is about to be told.
+    pub async fn recent_refusals(&self, installation: u64) -> Result<u64, StoreError> {
+        let row = sqlx::query(
+            "SELECT (SELECT COUNT(*) FROM effects WHERE installation_id = ?1 AND state = 'owed'
+                     AND substr(key, 1, 8) = 'refused:')
+                 + (SELECT COUNT(*) FROM effects WHERE installation_id = ?1 AND state <> 'owed'
+                     AND written_at > ?2 AND written_at > 0 AND substr(key, 1, 8) = 'refused:') AS n",
+        )
+        .bind(signed(installation))
+        .bind(now_ms() - 3_600_000)
+        .fetch_one(&self.reader)
+        .await?;
+        Ok(unsigned(row.get("n")))
+    }
+
+    /// Returns when an installation was written to since a time, both in milliseconds since 1970.
+    pub async fn writes_since(&self, since_ms: i64) -> Result<Vec<(u64, i64)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT installation_id, written_at FROM effects WHERE written_at > ? AND written_at > 0
+             ORDER BY written_at",
+        )
+        .bind(since_ms)
+        .fetch_all(&self.reader)
+        .await?;
+        Ok(rows.iter().map(|row| (unsigned(row.get("installation_id")), row.get("written_at"))).collect())
+    }
+
+    /// Moves everything that waits for a time by so many milliseconds, as the clock was.
+    pub async fn shift_waits(&self, by_ms: i64) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        for shift in [
+            "UPDATE deliveries SET not_before = not_before + ? WHERE state = 'pending' AND not_before > 0",
+            "UPDATE effects SET not_before = not_before + ? WHERE state = 'owed' AND not_before > 0",
+            "UPDATE tasks SET not_before = not_before + ? WHERE state = 'queued' AND not_before > 0",
+        ] {
+            sqlx::query(shift).bind(by_ms).execute(&mut *tx).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
     /// Counts the effects that are owed.
     pub async fn owed_effects(&self) -> Result<u64, StoreError> {
         let row = sqlx::query("SELECT COUNT(*) AS n FROM effects WHERE state = 'owed'")
@@ -116,5 +226,6 @@ fn read(row: &SqliteRow) -> Result<Effect, StoreError> {
         version: row.get("version"),
         remote_id: row.get::<Option<i64>, _>("remote_id").map(unsigned),
         attempts: row.get("attempts"),
+        rewritten: row.get("rewritten"),
     })
 }

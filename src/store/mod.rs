@@ -4,12 +4,32 @@
 //! One connection writes, in transactions that begin with `BEGIN IMMEDIATE`; others read. A commit
 //! is on the disk when it returns (`synchronous=FULL`).
 
+mod audit;
+pub mod backup;
 pub mod blobs;
+mod changes;
+mod check;
 mod deliveries;
 mod effects;
+mod gaps;
+mod labels;
+mod marks;
+#[cfg(test)]
+mod model_test;
 pub mod models;
+mod retention;
+mod runs;
+mod sources;
 mod sqlite;
 mod tasks;
+mod wal;
 
+pub use audit::{AuditEntry, SERVER};
+pub use changes::{Act, StopWish, TaskChange};
+pub use check::refusal;
 pub use deliveries::{Intake, Stored};
+pub use effects::publish_key;
+pub use gaps::Span;
+pub use runs::{Lease, Next};
+pub use sources::{SeenRepository, Withdrawal};
 pub use sqlite::{Store, StoreError};

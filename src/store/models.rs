@@ -1,7 +1,8 @@
 //! The rows of the store, as the rest of the program sees them.
 
 use crate::brief::digest::BriefId;
-use crate::brief::source::Source;
+use crate::brief::source::{Source, SourceKind};
+use crate::queue::task::TaskState;
 
 /// A delivery that waits to be looked at.
 #[derive(Debug, Clone)]
@@ -16,6 +17,19 @@ pub struct PendingDelivery {
     pub body: Vec<u8>,
     /// Counts how often it was tried.
     pub attempts: i64,
+    /// Holds when it came, in milliseconds since 1970.
+    pub received_at_ms: i64,
+    /// Tells how it came.
+    pub origin: Origin,
+}
+
+/// How a delivery came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// GitHub sent it, signed.
+    Webhook,
+    /// The server found its text on GitHub by itself.
+    Rescan,
 }
 
 /// An accepted brief with the thread that it came from.
@@ -64,11 +78,80 @@ pub struct ClaimedTask {
     pub run_id: String,
     /// Names the lane.
     pub lane: String,
+    /// Holds when the task was queued first, in milliseconds since 1970.
+    pub queued_at_ms: i64,
+    /// Counts the earlier runs that a time-out or a signal ended.
+    pub retries: u32,
+    /// Counts the earlier runs that were lost with their lane or server.
+    pub losses: u32,
     /// Holds the brief.
     pub brief: BriefRow,
 }
 
-/// A run that was judged but not published, found at start.
+/// An earlier run of a task that ended without a result.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct EarlierRun {
+    /// Names the run.
+    pub run: String,
+    /// Tells what ended it.
+    pub reason: String,
+}
+
+/// Which tasks are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct TaskFilter {
+    /// Takes those of one repository, by its id.
+    pub repository: Option<u64>,
+    /// Takes those of one thread, by its number.
+    pub thread: Option<u64>,
+    /// Takes those of one text: its kind and id.
+    pub text: Option<(SourceKind, u64)>,
+    /// Takes those whose text was written by then, in milliseconds since 1970.
+    pub written_until_ms: Option<i64>,
+    /// Takes those whose brief's or last run's id begins so.
+    pub prefix: Option<String>,
+    /// Takes only those that have not ended.
+    pub open_only: bool,
+    /// Bounds how many are returned.
+    pub most: u32,
+}
+
+/// A task as people are shown it.
+#[derive(Debug, Clone)]
+pub struct TaskView {
+    /// Holds the task's id.
+    pub id: i64,
+    /// Holds the brief.
+    pub brief: BriefRow,
+    /// Names the lane.
+    pub lane: String,
+    /// Tells where it stands.
+    pub state: TaskState,
+    /// Tells why it is blocked or cancelled.
+    pub reason: Option<String>,
+    /// Names the last run, if there was one.
+    pub run: Option<String>,
+    /// Tells whether the last run's work has ended and is published, or waits to be.
+    pub publishing: bool,
+    /// Tells whether somebody wants the last run stopped.
+    pub stopping: bool,
+    /// Holds the address of the pull request, if one was made.
+    pub pull_request_url: Option<String>,
+    /// Counts the processes that were found after the last run's end; `None` when nobody looked.
+    pub processes_left: Option<u32>,
+    /// Counts the runs that a time-out or a signal ended.
+    pub retries: u32,
+    /// Counts the runs that were lost.
+    pub losses: u32,
+    /// Holds the time before which it does not run, in milliseconds since 1970; 0 for at once.
+    pub not_before_ms: i64,
+    /// Holds when it was queued first, in milliseconds since 1970.
+    pub queued_at_ms: i64,
+    /// Holds when its state changed last, in milliseconds since 1970.
+    pub changed_at_ms: i64,
+}
+
+/// A run whose work has ended.
 #[derive(Debug, Clone)]
 pub struct JudgedRun {
     /// Holds the task and the run.
@@ -102,6 +185,8 @@ pub struct Effect {
     pub remote_id: Option<u64>,
     /// Counts the tries of this version.
     pub attempts: i64,
+    /// Counts how often it was written anew after somebody had deleted it.
+    pub rewritten: i64,
 }
 
 /// What an effect writes.
@@ -122,6 +207,48 @@ pub enum EffectPayload {
         /// Holds GitHub's word, such as `eyes`.
         content: String,
     },
+    /// What a run made: its branch and pull request, found again by the branch's name.
+    Publish {
+        /// Names the run.
+        run: String,
+    },
+    /// A check run beside a commit, found again by the run's id.
+    CheckRun {
+        /// Names the run.
+        run: String,
+        /// Holds the commit, 40 hex digits.
+        commit: String,
+        /// Holds GitHub's word for how it ended, such as `success`.
+        conclusion: String,
+        /// Holds the headline of its page.
+        title: String,
+        /// Holds the Markdown of its page.
+        summary: String,
+    },
+    /// The label that shows how a thread's briefs stand.
+    Label {
+        /// Names it; `None` when there is none.
+        label: Option<String>,
+    },
+}
+
+impl Effect {
+    /// Makes an effect that is owed to a brief's thread.
+    pub fn for_brief(brief: &BriefRow, key: String, payload: EffectPayload) -> Self {
+        Self {
+            id: 0,
+            key,
+            installation_id: brief.installation_id,
+            repository_id: brief.source.repository_id,
+            repository: brief.repository.clone(),
+            thread_number: brief.thread_number,
+            payload,
+            version: 0,
+            remote_id: None,
+            attempts: 0,
+            rewritten: 0,
+        }
+    }
 }
 
 impl EffectPayload {
@@ -130,6 +257,136 @@ impl EffectPayload {
         match self {
             Self::Comment { .. } => "comment",
             Self::Reaction { .. } => "reaction",
+            Self::Publish { .. } => "publish",
+            Self::CheckRun { .. } => "check_run",
+            Self::Label { .. } => "label",
         }
     }
+}
+
+/// What the server finds when it starts.
+#[derive(Debug, Clone, Copy)]
+pub struct CameUp {
+    /// Holds when a server first served with this store, in milliseconds since 1970.
+    pub first_start_ms: i64,
+    /// Holds when the last server was alive last; the present time at the first start.
+    pub alive_ms: i64,
+    /// Holds the present time.
+    pub now_ms: i64,
+}
+
+/// A delivery or a text that was missed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missed {
+    /// Holds the GUID of the delivery, or what names a text that a rescan found.
+    pub name: String,
+    /// Tells what it is about, for people.
+    pub what: String,
+    /// Holds when it was delivered, or when the text was written, in milliseconds since 1970.
+    pub at_ms: i64,
+}
+
+/// What became of something that was missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MissedState {
+    /// Nothing yet.
+    Missed,
+    /// GitHub was asked to deliver it again.
+    Asked,
+    /// It is here.
+    Recovered,
+    /// It could not be recovered.
+    Lost,
+}
+
+impl MissedState {
+    const ALL: [Self; 4] = [Self::Missed, Self::Asked, Self::Recovered, Self::Lost];
+
+    /// Returns the word that is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missed => "missed",
+            Self::Asked => "asked",
+            Self::Recovered => "recovered",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// Reads what [`MissedState::as_str`] wrote.
+    pub fn read(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+}
+
+/// Something that was missed, and what became of it.
+#[derive(Debug, Clone)]
+pub struct MissedRow {
+    /// Tells what it is.
+    pub missed: Missed,
+    /// Tells what became of it.
+    pub state: MissedState,
+    /// Counts how often GitHub was asked to deliver it again.
+    pub asked: i64,
+    /// Tells why it could not be recovered.
+    pub reason: Option<String>,
+    /// Tells what came of it once it was here, where that is asked for.
+    pub outcome: Option<String>,
+}
+
+/// A text that a rescan found, as a delivery of its own.
+#[derive(Debug, Clone)]
+pub struct RescannedText {
+    /// Names it.
+    pub missed: Missed,
+    /// Holds the event's name, which no webhook can have.
+    pub event: String,
+    /// Holds the body that is stored.
+    pub body: Vec<u8>,
+}
+
+/// A time in which deliveries were missed, or could have been.
+#[derive(Debug, Clone)]
+pub struct Gap {
+    /// Holds the row's id.
+    pub id: i64,
+    /// Holds when it began, in milliseconds since 1970.
+    pub from_ms: i64,
+    /// Holds when it ended.
+    pub to_ms: i64,
+    /// Holds when it was found.
+    pub found_at_ms: i64,
+    /// Holds when everything of it was recovered or given up.
+    pub closed_at_ms: Option<i64>,
+    /// Counts what was missed.
+    pub missed: i64,
+    /// Counts what of it is here.
+    pub recovered: i64,
+    /// Counts what of it could not be recovered.
+    pub lost: i64,
+    /// Counts what of it is waited for.
+    pub waiting: i64,
+    /// Tells what kept the server from looking at once, a line for each.
+    pub note: Option<String>,
+}
+
+impl Gap {
+    /// Returns the report in one line.
+    pub fn summary(&self) -> String {
+        format!(
+            "from {} to {}: {} missed, {} recovered, {} lost, {} waited for",
+            time_text(self.from_ms),
+            time_text(self.to_ms),
+            self.missed,
+            self.recovered,
+            self.lost,
+            self.waiting
+        )
+    }
+}
+
+/// Writes a time of the store as people and programs read it: UTC, to the second.
+pub fn time_text(ms: i64) -> String {
+    let time = chrono::DateTime::from_timestamp_millis(ms).unwrap_or_default();
+    time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }

@@ -2,13 +2,24 @@
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Connection, Sqlite, Transaction};
 use thiserror::Error;
+use tokio::sync::Mutex;
+
+/// How long a statement waits for another process that has locked the file.
+pub(super) const BUSY: Duration = Duration::from_secs(5);
+
+/// How long an answer holds whether the store takes writes.
+const WRITTEN_AGAIN: Duration = Duration::from_secs(5);
+
+/// How long a write may wait before the store counts as one that takes none.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, Error)]
@@ -19,12 +30,18 @@ pub enum StoreError {
     /// The schema could not be brought up to date.
     #[error("the store's schema could not be brought up to date: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
+    /// The file is not a whole store; holds what was found.
+    #[error("the store is damaged: {0}")]
+    Corrupt(String),
     /// A row holds what this version does not understand.
     #[error("the store holds an entry that this version does not understand: {0}")]
     Entry(String),
     /// A run wrote with an epoch that is over.
     #[error("run {0} is no longer the task's run")]
     StaleEpoch(String),
+    /// A task is not any more as it was when it was decided what becomes of it.
+    #[error("task {0} changed meanwhile")]
+    Changed(i64),
 }
 
 impl From<serde_json::Error> for StoreError {
@@ -38,6 +55,8 @@ impl From<serde_json::Error> for StoreError {
 pub struct Store {
     pub(super) writer: SqlitePool,
     pub(super) reader: SqlitePool,
+    /// Tells when it was last seen whether the store takes writes, and whether it did.
+    written: Arc<Mutex<Option<(Instant, bool)>>>,
 }
 
 impl Store {
@@ -55,12 +74,24 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(5));
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+            .busy_timeout(BUSY);
+        // SQLite ends a transaction that finds the disk full; sqlx takes it for open then, for ever.
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
+            .connect_with(options.clone())
+            .await?;
         sqlx::migrate!("migrations/sqlite").run(&writer).await?;
         let reader =
             SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await?;
-        Ok(Self { writer, reader })
+        Ok(Self { writer, reader, written: Arc::default() })
+    }
+
+    /// Opens a file that is there, for reading alone.
+    pub(super) async fn read_only(file: &Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new().filename(file).read_only(true).busy_timeout(BUSY);
+        let reader = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+        Ok(Self { writer: reader.clone(), reader, written: Arc::default() })
     }
 
     /// Begins a transaction that may write.
@@ -71,6 +102,30 @@ impl Store {
     /// Answers whether the store can be read.
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1 FROM deliveries LIMIT 1").fetch_optional(&self.reader).await?;
+        Ok(())
+    }
+
+    /// Tells whether the store takes writes, by writing; at most once in some seconds, for anybody may ask.
+    pub async fn takes_writes(&self) -> bool {
+        let mut written = self.written.lock().await;
+        match *written {
+            Some((at, answer)) if at.elapsed() < WRITTEN_AGAIN => answer,
+            _ => {
+                let writing = tokio::time::timeout(WRITTEN_WITHIN, self.mark_now("store-written")).await;
+                let answer = matches!(writing, Ok(Ok(())));
+                *written = Some((Instant::now(), answer));
+                answer
+            }
+        }
+    }
+
+    /// Notes the present time under a name.
+    pub(super) async fn mark_now(&self, name: &str) -> Result<(), StoreError> {
+        sqlx::query("INSERT INTO marks (name, at) VALUES (?, ?) ON CONFLICT DO UPDATE SET at = excluded.at")
+            .bind(name)
+            .bind(now_ms())
+            .execute(&self.writer)
+            .await?;
         Ok(())
     }
 

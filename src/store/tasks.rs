@@ -1,15 +1,17 @@
-//! Tasks and runs: the queue, and what each attempt left.
+//! Tasks: the queue.
 
 use std::collections::BTreeMap;
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
-use super::effects;
-use super::models::{BriefRow, ClaimedTask, Effect, JudgedRun};
+use super::audit::{self, About, SERVER};
+use super::labels;
+use super::models::{BriefRow, ClaimedTask, EarlierRun, TaskFilter, TaskView};
 use super::sqlite::{Store, StoreError, now_ms, signed, unsigned};
 use crate::brief::Source;
-use crate::queue::task::Transition;
+use crate::crash;
+use crate::queue::task::TaskState;
 
 /// Stores a brief and its task; returns 0 when the ledger knows the brief.
 pub(super) async fn insert(
@@ -46,7 +48,7 @@ pub(super) async fn insert(
         return Ok(0);
     }
     let now = now_ms();
-    sqlx::query(
+    let done = sqlx::query(
         "INSERT INTO tasks (brief_id, lane, state, queued_at, changed_at) VALUES (?, ?, 'queued', ?, ?)",
     )
     .bind(brief.id.to_string())
@@ -55,6 +57,9 @@ pub(super) async fn insert(
     .bind(now)
     .execute(&mut **tx)
     .await?;
+    let about = About { task: Some(done.last_insert_rowid()), run: None };
+    audit::record(tx, about, "queued", &brief.requested_by, &brief.source_url).await?;
+    labels::owe_of_task(tx, done.last_insert_rowid()).await?;
     Ok(1)
 }
 
@@ -65,29 +70,43 @@ pub(super) async fn supersede(
     source: Source,
     digests: &[String],
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE tasks SET state = 'cancelled', changed_at = ? WHERE state = 'queued' AND brief_id IN (
+    let cancelled = sqlx::query(
+        "UPDATE tasks SET state = 'cancelled', changed_at = ?, reason = 'its text was edited'
+         WHERE state = 'queued' AND brief_id IN (
              SELECT id FROM briefs WHERE repository_id = ? AND source_kind = ? AND source_id = ?
-                 AND text_digest NOT IN (SELECT value FROM json_each(?)))",
+                 AND text_digest NOT IN (SELECT value FROM json_each(?)))
+         RETURNING id",
     )
     .bind(now_ms())
     .bind(signed(source.repository_id))
     .bind(source.kind.as_str())
     .bind(signed(source.id))
     .bind(serde_json::to_string(digests)?)
-    .execute(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
+    for row in cancelled {
+        let about = About { task: Some(row.get("id")), run: None };
+        audit::record(tx, about, "cancelled", SERVER, "its text was edited").await?;
+        labels::owe_of_task(tx, row.get("id")).await?;
+    }
     Ok(())
 }
 
 impl Store {
-    /// Takes the oldest queued task of a lane and begins a run of it with the next epoch.
-    pub async fn claim_task(&self, lane: &str, run_id: &str) -> Result<Option<ClaimedTask>, StoreError> {
+    /// Takes the oldest task of a lane that may run by now, and begins a run of it with the next epoch
+    /// and a lease.
+    pub async fn claim_task(
+        &self,
+        lane: &str,
+        run_id: &str,
+        lease_until_ms: i64,
+    ) -> Result<Option<ClaimedTask>, StoreError> {
         let mut tx = self.begin().await?;
         let claimed = sqlx::query(
-            "UPDATE tasks SET state = 'running', epoch = epoch + 1, changed_at = ?
-             WHERE id = (SELECT id FROM tasks WHERE lane = ? AND state = 'queued' ORDER BY id LIMIT 1)
-             RETURNING id, epoch, brief_id",
+            "UPDATE tasks SET state = 'running', epoch = epoch + 1, changed_at = ?1
+             WHERE id = (SELECT id FROM tasks WHERE lane = ?2 AND state = 'queued' AND not_before <= ?1
+                 ORDER BY id LIMIT 1)
+             RETURNING id, epoch, brief_id, queued_at, retries, losses",
         )
         .bind(now_ms())
         .bind(lane)
@@ -98,139 +117,94 @@ impl Store {
         };
         let (id, epoch): (i64, i64) = (claimed.get("id"), claimed.get("epoch"));
         sqlx::query(
-            "INSERT INTO runs (id, task_id, epoch, state, started_at) VALUES (?, ?, ?, 'running', ?)",
+            "INSERT INTO runs (id, task_id, epoch, state, started_at, lease_until)
+             VALUES (?, ?, ?, 'running', ?, ?)",
         )
         .bind(run_id)
         .bind(id)
         .bind(epoch)
         .bind(now_ms())
+        .bind(lease_until_ms)
         .execute(&mut *tx)
         .await?;
         let brief = sqlx::query("SELECT * FROM briefs WHERE id = ?")
             .bind(claimed.get::<String, _>("brief_id"))
             .fetch_one(&mut *tx)
             .await?;
-        let brief = read_brief(&brief)?;
+        let task = ClaimedTask {
+            id,
+            epoch,
+            run_id: run_id.to_owned(),
+            lane: lane.to_owned(),
+            queued_at_ms: claimed.get("queued_at"),
+            retries: claimed.get("retries"),
+            losses: claimed.get("losses"),
+            brief: read_brief(&brief)?,
+        };
+        let about = About { task: Some(id), run: Some(run_id) };
+        audit::record(&mut tx, about, "claimed", SERVER, lane).await?;
+        labels::owe_of_task(&mut tx, id).await?;
+        crash::point("leased.before-commit");
         tx.commit().await?;
-        Ok(Some(ClaimedTask { id, epoch, run_id: run_id.to_owned(), lane: lane.to_owned(), brief }))
+        Ok(Some(task))
     }
 
-    /// Stores what a run came to before anything of it is published.
-    ///
-    /// Fails with [`StoreError::StaleEpoch`] when the task has another run by now.
-    pub async fn judge_run(
-        &self,
-        task: &ClaimedTask,
-        report: &str,
-        changeset: Option<&str>,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        let done = sqlx::query(
-            "UPDATE runs SET state = 'judged', ended_at = ?, report = ?, changeset = ?
-             WHERE id = ? AND state = 'running'
-                 AND EXISTS (SELECT 1 FROM tasks WHERE id = ? AND epoch = ? AND state = 'running')",
-        )
-        .bind(now_ms())
-        .bind(report)
-        .bind(changeset)
-        .bind(&task.run_id)
-        .bind(task.id)
-        .bind(task.epoch)
-        .execute(&mut *tx)
-        .await?;
-        fenced(done.rows_affected(), task)?;
-        Ok(tx.commit().await?)
+    /// Returns the time at which the next task that is held back may run, in milliseconds since 1970.
+    pub async fn next_task_at(&self) -> Result<Option<i64>, StoreError> {
+        let row =
+            sqlx::query("SELECT MIN(not_before) AS at FROM tasks WHERE state = 'queued' AND not_before > ?")
+                .bind(now_ms())
+                .fetch_one(&self.reader)
+                .await?;
+        Ok(row.get("at"))
     }
 
-    /// Ends a task with its run's final report, and owes what GitHub shall be told of it.
-    ///
-    /// Fails with [`StoreError::StaleEpoch`] when the task has another run by now.
-    pub async fn finish_run(
-        &self,
-        task: &ClaimedTask,
-        end: Transition,
-        report: &str,
-        owed: &[Effect],
-    ) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        let done = sqlx::query(
-            "UPDATE tasks SET state = ?, changed_at = ? WHERE id = ? AND epoch = ? AND state = 'running'",
-        )
-        .bind(end.state().as_str())
-        .bind(now_ms())
-        .bind(task.id)
-        .bind(task.epoch)
-        .execute(&mut *tx)
-        .await?;
-        fenced(done.rows_affected(), task)?;
-        sqlx::query(
-            "UPDATE runs SET state = 'finished', report = ?, ended_at = COALESCE(ended_at, ?) WHERE id = ?",
-        )
-        .bind(report)
-        .bind(now_ms())
-        .bind(&task.run_id)
-        .execute(&mut *tx)
-        .await?;
-        for effect in owed {
-            effects::owe(&mut tx, effect).await?;
-        }
-        Ok(tx.commit().await?)
+    /// Returns the earlier runs of a task that ended without a result, oldest first, and why each did.
+    pub async fn earlier_runs(&self, task: &ClaimedTask) -> Result<Vec<EarlierRun>, StoreError> {
+        self.runs_without_result(task.id, task.epoch).await
     }
 
-    /// Puts a running task back into the queue; its run counts as lost.
-    ///
-    /// Fails with [`StoreError::StaleEpoch`] when the task has another run by now, and when the run was
-    /// judged: its work is done, and is published by the next start.
-    pub async fn requeue_task(&self, task: &ClaimedTask) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        let done = sqlx::query(
-            "UPDATE tasks SET state = 'queued', changed_at = ? WHERE id = ? AND epoch = ? AND state = 'running'
-                 AND EXISTS (SELECT 1 FROM runs WHERE id = ? AND state = 'running')",
-        )
-        .bind(now_ms())
-        .bind(task.id)
-        .bind(task.epoch)
-        .bind(&task.run_id)
-        .execute(&mut *tx)
-        .await?;
-        fenced(done.rows_affected(), task)?;
-        sqlx::query("UPDATE runs SET state = 'lost', ended_at = ? WHERE id = ?")
-            .bind(now_ms())
-            .bind(&task.run_id)
-            .execute(&mut *tx)
-            .await?;
-        Ok(tx.commit().await?)
-    }
-
-    /// Returns the tasks that a server which is gone had running: those whose run was not judged,
-    /// and those whose run was.
-    pub async fn orphans(&self) -> Result<(Vec<ClaimedTask>, Vec<JudgedRun>), StoreError> {
+    /// Returns the runs of a task before an epoch that ended without a result, oldest first.
+    pub async fn runs_without_result(&self, task: i64, before: i64) -> Result<Vec<EarlierRun>, StoreError> {
         let rows = sqlx::query(
-            "SELECT briefs.*, tasks.id AS task_id, tasks.lane, tasks.epoch, runs.id AS run_id,
-                 runs.state AS run_state, runs.report, runs.changeset
-             FROM tasks JOIN briefs ON briefs.id = tasks.brief_id
-                 JOIN runs ON runs.task_id = tasks.id AND runs.epoch = tasks.epoch
-             WHERE tasks.state = 'running' ORDER BY tasks.id",
+            "SELECT id, reason FROM runs WHERE task_id = ? AND epoch < ? AND reason IS NOT NULL ORDER BY epoch",
         )
+        .bind(task)
+        .bind(before)
         .fetch_all(&self.reader)
         .await?;
-        let (mut lost, mut judged) = (Vec::new(), Vec::new());
-        for row in rows {
-            let task = ClaimedTask {
-                id: row.get("task_id"),
-                epoch: row.get("epoch"),
-                run_id: row.get("run_id"),
-                lane: row.get("lane"),
-                brief: read_brief(&row)?,
-            };
-            match row.get::<Option<String>, _>("report") {
-                Some(report) if row.get::<&str, _>("run_state") == "judged" => {
-                    judged.push(JudgedRun { task, report, changeset: row.get("changeset") });
-                }
-                _ => lost.push(task),
-            }
-        }
-        Ok((lost, judged))
+        Ok(rows.iter().map(|row| EarlierRun { run: row.get("id"), reason: row.get("reason") }).collect())
+    }
+
+    /// Returns the tasks that are blocked by their publishing and whose next try by the server itself is due:
+    /// after `for_ms` milliseconds, then after twice as long each time, some twenty times in all.
+    pub async fn unpublished_tasks(&self, for_ms: i64) -> Result<Vec<i64>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id FROM (
+                 SELECT id, changed_at, (SELECT COUNT(*) FROM audit WHERE task_id = tasks.id
+                     AND event = 'republished' AND actor = ?1) AS tries
+                 FROM tasks WHERE state = 'blocked' AND block_reason = 'publishing')
+             WHERE tries < 20 AND MIN(changed_at, ?2) + ?3 * (1 << MIN(tries, 6)) <= ?2",
+        )
+        .bind(SERVER)
+        .bind(now_ms())
+        .bind(for_ms)
+        .fetch_all(&self.reader)
+        .await?;
+        Ok(rows.iter().map(|row| row.get("id")).collect())
+    }
+
+    /// Counts the tasks that a queued task's lane takes before it.
+    pub async fn tasks_before(&self, task: i64) -> Result<u64, StoreError> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS n FROM tasks AS other JOIN tasks AS own ON own.lane = other.lane
+             WHERE own.id = ? AND other.id < own.id AND other.state = 'queued' AND other.not_before <= ?",
+        )
+        .bind(task)
+        .bind(now_ms())
+        .fetch_one(&self.reader)
+        .await?;
+        Ok(unsigned(row.get("n")))
     }
 
     /// Counts the tasks in each state.
@@ -241,38 +215,75 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.get("state"), unsigned(row.get("n")))).collect())
     }
 
-    /// Returns the last finished or judged run whose id, or whose brief's id, begins with `prefix`.
-    pub async fn find_run(&self, prefix: &str) -> Result<Option<JudgedRun>, StoreError> {
-        let row = sqlx::query(
-            "SELECT briefs.*, tasks.id AS task_id, tasks.lane, runs.epoch, runs.id AS run_id, runs.report, runs.changeset
-             FROM runs JOIN tasks ON tasks.id = runs.task_id JOIN briefs ON briefs.id = tasks.brief_id
-             WHERE runs.report IS NOT NULL
-                 AND (substr(runs.id, 1, length(?1)) = ?1 OR substr(briefs.id, 1, length(?1)) = ?1)
-             ORDER BY runs.started_at DESC LIMIT 1",
+    /// Returns the tasks that match, newest first, as people are shown them.
+    pub async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskView>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT briefs.*, tasks.id AS task_id, tasks.lane, tasks.state, tasks.block_reason, tasks.reason,
+                 tasks.epoch, tasks.retries, tasks.losses, tasks.not_before, tasks.queued_at, tasks.changed_at,
+                 tasks.stop_by IS NOT NULL AS stopping, runs.id AS run_id, runs.state AS run_state,
+                 json_extract(runs.report, '$.pull_request_url') AS pull_request_url,
+                 json_extract(runs.report, '$.processes_left') AS processes_left
+             FROM tasks JOIN briefs ON briefs.id = tasks.brief_id
+                 LEFT JOIN runs ON runs.task_id = tasks.id AND runs.epoch = tasks.epoch
+                 LEFT JOIN sources ON sources.repository_id = briefs.repository_id
+                     AND sources.kind = briefs.source_kind AND sources.source_id = briefs.source_id
+             WHERE (?1 IS NULL OR briefs.repository_id = ?1) AND (?2 IS NULL OR briefs.thread_number = ?2)
+                 AND (?3 IS NULL OR substr(briefs.id, 1, length(?3)) = ?3 OR substr(runs.id, 1, length(?3)) = ?3)
+                 AND (?4 = 0 OR tasks.state IN ('queued', 'running', 'blocked'))
+                 AND (?5 IS NULL OR (briefs.source_kind = ?5 AND briefs.source_id = ?6))
+                 AND (?7 IS NULL OR COALESCE(sources.updated_at, 0) <= ?7)
+             ORDER BY tasks.id DESC LIMIT ?8",
         )
-        .bind(prefix)
-        .fetch_optional(&self.reader)
+        .bind(filter.repository.map(signed))
+        .bind(filter.thread.map(signed))
+        .bind(filter.prefix.as_deref())
+        .bind(filter.open_only)
+        .bind(filter.text.map(|(kind, _)| kind.as_str()))
+        .bind(filter.text.map(|(_, id)| signed(id)))
+        .bind(filter.written_until_ms)
+        .bind(filter.most)
+        .fetch_all(&self.reader)
         .await?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(JudgedRun {
-            task: ClaimedTask {
-                id: row.get("task_id"),
-                epoch: row.get("epoch"),
-                run_id: row.get("run_id"),
-                lane: row.get("lane"),
-                brief: read_brief(&row)?,
-            },
-            report: row.get("report"),
-            changeset: row.get("changeset"),
-        }))
+        rows.iter().map(read_view).collect()
     }
 }
 
-fn fenced(rows: u64, task: &ClaimedTask) -> Result<(), StoreError> {
-    if rows == 1 { Ok(()) } else { Err(StoreError::StaleEpoch(task.run_id.clone())) }
+fn read_view(row: &SqliteRow) -> Result<TaskView, StoreError> {
+    let state = TaskState::read(row.get("state"), row.get("block_reason"));
+    Ok(TaskView {
+        id: row.get("task_id"),
+        brief: read_brief(row)?,
+        lane: row.get("lane"),
+        state: state.ok_or_else(|| StoreError::Entry("task state".to_owned()))?,
+        reason: row.get("reason"),
+        run: row.get("run_id"),
+        publishing: row.get::<Option<&str>, _>("run_state") == Some("judged"),
+        stopping: row.get("stopping"),
+        pull_request_url: row.get("pull_request_url"),
+        processes_left: row.get("processes_left"),
+        retries: row.get("retries"),
+        losses: row.get("losses"),
+        not_before_ms: row.get("not_before"),
+        queued_at_ms: row.get("queued_at"),
+        changed_at_ms: row.get("changed_at"),
+    })
 }
 
-fn read_brief(row: &SqliteRow) -> Result<BriefRow, StoreError> {
+/// Reads a task with its run from a row that has both and the brief's columns.
+pub(super) fn claimed_task(row: &SqliteRow) -> Result<ClaimedTask, StoreError> {
+    Ok(ClaimedTask {
+        id: row.get("task_id"),
+        epoch: row.get("epoch"),
+        run_id: row.get("run_id"),
+        lane: row.get("lane"),
+        queued_at_ms: row.get("queued_at"),
+        retries: row.get("retries"),
+        losses: row.get("losses"),
+        brief: read_brief(row)?,
+    })
+}
+
+pub(super) fn read_brief(row: &SqliteRow) -> Result<BriefRow, StoreError> {
     let entry = |what: &str| StoreError::Entry(what.to_owned());
     let kind: &str = row.get("source_kind");
     let id: String = row.get("id");

@@ -2,14 +2,14 @@
 //! our own, since GitHub's payloads vary.
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
+use super::payload::Payload;
 use crate::brief::RepoName;
 use crate::brief::source::{Source, SourceKind};
 
 /// A text that was written or edited, and by whom.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TextEvent {
     /// Tells where the text stands.
     pub source: Source,
@@ -27,14 +27,49 @@ pub struct TextEvent {
     pub author: Account,
     /// Holds who caused the delivery.
     pub sender: Account,
-    /// Names the repository.
-    pub repository: RepoName,
+    /// Tells where the repository is.
+    pub home: Home,
+}
+
+/// A repository as a delivery tells of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Home {
+    /// Holds its id, which stays when it is renamed or moved.
+    pub id: u64,
+    /// Names it.
+    pub name: RepoName,
     /// Holds the App's installation on it.
     pub installation_id: u64,
 }
 
-/// An issue or a pull request.
+/// Something that was taken back, or a thread that was opened again.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withdrawn {
+    /// Tells what.
+    pub what: What,
+    /// Holds the thread.
+    pub thread: Thread,
+    /// Names who did it, whoever that is: it only takes away.
+    pub actor: String,
+    /// Tells where the repository is.
+    pub home: Home,
+}
+
+/// What was taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// A text was deleted.
+    Text(Source),
+    /// The thread was closed, at this time in milliseconds since 1970.
+    Closed(i64),
+    /// The thread was opened again, at this time in milliseconds since 1970.
+    Reopened(i64),
+    /// The thread is gone: deleted, or moved to another repository.
+    Gone,
+}
+
+/// An issue or a pull request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Thread {
     /// Holds its number.
     pub number: u64,
@@ -43,7 +78,7 @@ pub struct Thread {
 }
 
 /// An account on GitHub; the id is what counts, since names can change.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// Holds the id.
     pub id: u64,
@@ -54,62 +89,24 @@ pub struct Account {
     pub kind: String,
 }
 
+/// What a delivery tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parsed {
+    /// Tells where its repository is, if it is about one.
+    pub home: Option<Home>,
+    /// Holds what it means.
+    pub meaning: Meaning,
+}
+
 /// What a delivery means to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Parsed {
+pub enum Meaning {
     /// A person wrote a text.
     Text(Box<TextEvent>),
-    /// Nothing that concerns the server, with the reason.
+    /// Something was withdrawn, by whomever.
+    Withdrawn(Box<Withdrawn>),
+    /// Nothing that leads to work, with the reason.
     Ignored(String),
-}
-
-#[derive(Deserialize)]
-struct Payload {
-    action: String,
-    repository: Option<Repository>,
-    installation: Option<Installation>,
-    sender: Option<Account>,
-    issue: Option<Item>,
-    comment: Option<Item>,
-    pull_request: Option<Item>,
-    review: Option<Item>,
-    changes: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Repository {
-    id: u64,
-    name: String,
-    owner: Owner,
-}
-
-#[derive(Deserialize)]
-struct Owner {
-    login: String,
-}
-
-#[derive(Deserialize)]
-struct Installation {
-    id: u64,
-}
-
-/// An issue, pull request, comment or review, as far as they are alike.
-#[derive(Deserialize)]
-struct Item {
-    id: u64,
-    number: Option<u64>,
-    title: Option<String>,
-    body: Option<String>,
-    html_url: String,
-    user: Option<Account>,
-    updated_at: Option<DateTime<Utc>>,
-    submitted_at: Option<DateTime<Utc>>,
-    performed_via_github_app: Option<App>,
-}
-
-#[derive(Deserialize)]
-struct App {
-    id: u64,
 }
 
 /// Reads a stored delivery.
@@ -117,21 +114,57 @@ struct App {
 /// `app_id` is this App's own id: what it wrote itself never counts, nor does what a bot wrote or
 /// edited. Whatever cannot be read is ignored with the reason; nothing here fails.
 pub fn parse(event: &str, body: &[u8], app_id: u64) -> Parsed {
-    let Some(kind) = Kind::of(event) else {
-        return ignored(format!("the event `{event}` is not one that holds briefs"));
-    };
     let payload: Payload = match serde_json::from_slice(body) {
         Ok(payload) => payload,
-        Err(error) => return ignored(format!("the body cannot be read: {error}")),
+        Err(error) => return Parsed { home: None, meaning: unread(event, &error) },
     };
-    match read(kind, payload, app_id) {
-        Ok(event) => Parsed::Text(Box::new(event)),
-        Err(reason) => ignored(reason),
+    let home = home(&payload);
+    let withdrawn = |kind| withdrawn(kind, &payload, home.as_ref()?);
+    let meaning = match Kind::of(event) {
+        None => Meaning::Ignored(notice(event, &payload.action, home.as_ref())),
+        Some(kind) => match withdrawn(kind) {
+            Some(withdrawn) => Meaning::Withdrawn(Box::new(withdrawn)),
+            None => match text(kind, payload, home.clone(), app_id) {
+                Ok(text) => Meaning::Text(Box::new(text)),
+                Err(reason) => Meaning::Ignored(reason),
+            },
+        },
+    };
+    Parsed { home, meaning }
+}
+
+fn unread(event: &str, error: &serde_json::Error) -> Meaning {
+    Meaning::Ignored(match Kind::of(event) {
+        Some(_) => format!("the body cannot be read: {error}"),
+        None => format!("the event `{event}` is not one that holds briefs"),
+    })
+}
+
+/// Returns what the log is told of an event that leads to no work.
+fn notice(event: &str, action: &str, home: Option<&Home>) -> String {
+    match (event, action, home) {
+        ("installation", "suspend", _) => {
+            "the App was suspended; nothing can be published until it is not".into()
+        }
+        ("installation", "unsuspend", _) => "the App is suspended no more".into(),
+        ("installation", "deleted", _) => "the App was uninstalled".into(),
+        ("installation", "created", _) => "the App was installed".into(),
+        ("repository", "renamed" | "transferred", Some(home)) => {
+            format!("the repository is {} now", home.name)
+        }
+        _ => format!("the event `{event}` is not one that holds briefs"),
     }
 }
 
-fn ignored(reason: impl Into<String>) -> Parsed {
-    Parsed::Ignored(reason.into())
+/// Tells whether an event is one that can mean something to the server.
+pub fn is_listened_to(event: &str) -> bool {
+    Kind::of(event).is_some()
+}
+
+fn home(payload: &Payload) -> Option<Home> {
+    let repository = payload.repository.as_ref()?;
+    let name = RepoName { owner: repository.owner.login.clone(), name: repository.name.clone() };
+    Some(Home { id: repository.id, name, installation_id: payload.installation.as_ref()?.id })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -167,15 +200,40 @@ impl Kind {
     }
 }
 
-fn read(kind: Kind, payload: Payload, app_id: u64) -> Result<TextEvent, String> {
+/// Reads what a delivery takes back, if it does.
+fn withdrawn(kind: Kind, payload: &Payload, home: &Home) -> Option<Withdrawn> {
+    let at = |time: Option<DateTime<Utc>>| time.map_or(0, |at| at.timestamp_millis());
+    let thread = match kind {
+        Kind::Issue | Kind::IssueComment => payload.issue.as_ref()?,
+        _ => payload.pull_request.as_ref()?,
+    };
+    let text = |kind| {
+        let id = payload.comment.as_ref()?.id;
+        Some(What::Text(Source { repository_id: home.id, kind, id }))
+    };
+    let what = match (kind, payload.action.as_str()) {
+        (Kind::IssueComment, "deleted") => text(SourceKind::IssueComment)?,
+        (Kind::ReviewComment, "deleted") => text(SourceKind::ReviewComment)?,
+        (Kind::Issue, "deleted" | "transferred") => What::Gone,
+        (Kind::Issue | Kind::PullRequest, "closed") => {
+            What::Closed(at(thread.closed_at.or(thread.updated_at)))
+        }
+        (Kind::Issue | Kind::PullRequest, "reopened") => What::Reopened(at(thread.updated_at)),
+        _ => return None,
+    };
+    let title = thread.title.clone().unwrap_or_default();
+    let actor = payload.sender.as_ref().map_or("somebody", |sender| &sender.login).to_owned();
+    Some(Withdrawn { what, thread: Thread { number: thread.number?, title }, actor, home: home.clone() })
+}
+
+fn text(kind: Kind, payload: Payload, home: Option<Home>, app_id: u64) -> Result<TextEvent, String> {
     let edited = kind
         .edited(&payload.action)
         .ok_or_else(|| format!("the action `{}` brings no text", payload.action))?;
     if edited && payload.changes.as_ref().is_none_or(|changes| changes.get("body").is_none()) {
         return Err("the edit did not change the text".to_owned());
     }
-    let repository = payload.repository.ok_or("there is no repository in it")?;
-    let installation = payload.installation.ok_or("there is no installation in it")?;
+    let home = home.ok_or("there is no repository or no installation in it")?;
     let sender = payload.sender.ok_or("there is no sender in it")?;
     let (source_kind, item, thread) = match kind {
         Kind::Issue => (SourceKind::IssueBody, payload.issue, None),
@@ -199,7 +257,7 @@ fn read(kind: Kind, payload: Payload, app_id: u64) -> Result<TextEvent, String> 
         None => (item.number, item.title),
     };
     Ok(TextEvent {
-        source: Source { repository_id: repository.id, kind: source_kind, id: item.id },
+        source: Source { repository_id: home.id, kind: source_kind, id: item.id },
         text: item.body.unwrap_or_default(),
         edited,
         updated_at_ms: item.updated_at.or(item.submitted_at).map_or(0, |at| at.timestamp_millis()),
@@ -210,7 +268,63 @@ fn read(kind: Kind, payload: Payload, app_id: u64) -> Result<TextEvent, String> 
         },
         author,
         sender,
-        repository: RepoName { owner: repository.owner.login, name: repository.name },
-        installation_id: installation.id,
+        home,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parsed(event: &str, action: &str, more: serde_json::Value) -> Parsed {
+        let mut body = json!({
+            "action": action,
+            "repository": {"id": 7, "name": "example", "owner": {"login": "octo"}},
+            "installation": {"id": 3},
+            "sender": {"id": 9, "login": "robot", "type": "Bot"},
+            "issue": {"id": 70, "number": 12, "title": "T", "html_url": "u",
+                "updated_at": "2026-01-01T00:00:05Z", "closed_at": "2026-01-01T00:00:04Z"},
+        });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        parse(event, &serde_json::to_vec(&body).unwrap(), 1)
+    }
+
+    fn what(event: &str, action: &str, more: serde_json::Value) -> What {
+        match parsed(event, action, more).meaning {
+            Meaning::Withdrawn(withdrawn) => {
+                assert_eq!((withdrawn.thread.number, withdrawn.actor.as_str()), (12, "robot"));
+                withdrawn.what
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_taken_back_counts_whoever_did_it() {
+        let comment = json!({"comment": {"id": 71, "html_url": "u"}});
+        let source = Source { repository_id: 7, kind: SourceKind::IssueComment, id: 71 };
+        assert_eq!(what("issue_comment", "deleted", comment), What::Text(source));
+        assert_eq!(what("issues", "closed", json!({})), What::Closed(1_767_225_604_000));
+        assert_eq!(what("issues", "reopened", json!({})), What::Reopened(1_767_225_605_000));
+        assert_eq!(what("issues", "deleted", json!({})), What::Gone);
+        assert_eq!(what("issues", "transferred", json!({})), What::Gone);
+        let pull = json!({"pull_request": {"id": 72, "number": 12, "html_url": "u",
+            "closed_at": "2026-01-01T00:00:04Z"}, "comment": {"id": 73, "html_url": "u"}});
+        assert_eq!(what("pull_request", "closed", pull.clone()), What::Closed(1_767_225_604_000));
+        let source = Source { repository_id: 7, kind: SourceKind::ReviewComment, id: 73 };
+        assert_eq!(what("pull_request_review_comment", "deleted", pull), What::Text(source));
+    }
+
+    #[test]
+    fn where_a_repository_is_stands_in_whatever_is_about_it() {
+        for (event, action) in [("repository", "renamed"), ("issues", "labeled"), ("star", "created")] {
+            let parsed = parsed(event, action, json!({}));
+            assert_eq!(parsed.home.map(|home| (home.id, home.installation_id)), Some((7, 3)), "{event}");
+            assert!(matches!(parsed.meaning, Meaning::Ignored(_)), "{event}");
+        }
+        let gone = parse("installation", br#"{"action": "deleted", "installation": {"id": 3}}"#, 1);
+        assert_eq!(gone.meaning, Meaning::Ignored("the App was uninstalled".to_owned()));
+    }
 }

@@ -11,7 +11,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use secrecy::SecretString;
 use tokio::sync::{Notify, Semaphore};
 
-use super::signature;
+use super::{rescan, signature};
+use crate::crash;
 use crate::store::{Store, Stored};
 
 /// Bounds how many bodies of full length fit into memory at a time: strangers can send some, too. Only
@@ -80,8 +81,13 @@ async fn take(
         name(headers, "x-github-event").ok_or((StatusCode::BAD_REQUEST, "X-GitHub-Event is missing\n"))?;
     let guid = name(headers, "x-github-delivery")
         .ok_or((StatusCode::BAD_REQUEST, "X-GitHub-Delivery is missing\n"))?;
+    if rescan::is_ours(event) || rescan::is_ours(guid) {
+        return Err((StatusCode::BAD_REQUEST, "this name is the server's own\n"));
+    }
+    crash::point("received.before-commit");
     match inbox.store.insert_delivery(guid, event, &body).await {
         Ok(Stored::New) => {
+            crash::point("received.before-effect");
             tracing::info!(guid, event, bytes = body.len(), "delivery stored");
             inbox.arrived.notify_one();
             Ok("stored\n")

@@ -2,4 +2,7 @@
 
 pub mod event;
 pub mod inbox;
+pub mod missed;
+mod payload;
+pub mod rescan;
 pub mod signature;

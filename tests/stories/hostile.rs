@@ -40,7 +40,8 @@ async fn a_failing_step_is_told_and_its_work_is_kept() {
 async fn a_step_that_takes_too_long_or_falls_silent_is_ended() {
     let limits = "[lane.limits]\nwall_seconds = 3\nidle_seconds = 60\n";
     let idle = "[[lane]]\nname = \"idle\"\n[lane.limits]\nidle_seconds = 1\n";
-    let town = Town::with_lanes(&format!("{LANE}{limits}{idle}")).await;
+    let once = ("FAILED_TASK_MAX_RETRY_COUNT", "0");
+    let town = Town::with(&format!("{LANE}{limits}{idle}"), &[once]).await;
     let busy = [("busy", "echo x > x.txt\nwhile true; do echo tick; read -t 0.2 < <(:) || true; done")];
     let (_, result) = town.run(&busy, &["x.txt"]).await;
     assert_eq!(code(&result), "step-timeout");

@@ -66,6 +66,10 @@ impl Rig {
         Self::with(|config| change(&mut config.limits))
     }
 
+    fn runs_root(&self) -> &Path {
+        self.dirs.root.parent().unwrap()
+    }
+
     async fn try_run(
         &self,
         scripts: &[&str],
@@ -144,7 +148,8 @@ fn assert_passes(command: &mut Command) {
 
 #[tokio::test]
 async fn the_lane_finds_out_that_it_can_work() {
-    let probed = ProcessLane::new(Rig::new().config).probe().await;
+    let rig = Rig::new();
+    let probed = ProcessLane::new(rig.config.clone()).probe(rig.runs_root()).await;
     assert!(probed.is_ok(), "these tests need a working bubblewrap: {}", probed.unwrap_err());
 }
 
@@ -153,7 +158,7 @@ async fn without_bubblewrap_nothing_runs() {
     let rig = Rig::new();
     let empty = tempfile::tempdir().unwrap();
     let lane = ProcessLane::with_search_path(rig.config.clone(), empty.path().as_os_str());
-    let told = lane.probe().await.unwrap_err();
+    let told = lane.probe(rig.runs_root()).await.unwrap_err();
     assert!(told.reason.contains("bwrap") && told.help.contains("apt-get install"), "{told}");
     let steps = [Step { name: "never".into(), shell: "echo ran > ran".into() }];
     let redactor = Redactor::new(&rig.secrets).unwrap();
@@ -182,7 +187,7 @@ async fn a_bubblewrap_that_does_not_work_makes_the_lane_unavailable_and_fails_no
     std::fs::write(&fake, script).unwrap();
     std::fs::set_permissions(&fake, PermissionsExt::from_mode(0o755)).unwrap();
     let lane = ProcessLane::with_search_path(rig.config.clone(), folder.path().as_os_str());
-    let told = lane.probe().await.unwrap_err();
+    let told = lane.probe(rig.runs_root()).await.unwrap_err();
     assert!(told.reason.contains("bwrap: no"), "{told}");
 }
 

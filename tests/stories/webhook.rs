@@ -2,17 +2,16 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::str::FromStr;
 
 use github_sim::GithubSim;
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use sha2::Sha256;
-use sqlx::{ConnectOptions, Connection, Row};
+use sqlx::{Connection, Row};
 
 use crate::support::Town;
 
-fn sign(sim: &GithubSim, body: &[u8]) -> String {
+pub(crate) fn sign(sim: &GithubSim, body: &[u8]) -> String {
     let mac = Hmac::<Sha256>::new_from_slice(sim.webhook_secret().as_bytes()).unwrap();
     format!("sha256={}", hex::encode(mac.chain_update(body).finalize().into_bytes()))
 }
@@ -31,19 +30,13 @@ async fn answer(request: RequestBuilder) -> StatusCode {
 
 /// Reads a delivery from the server's store.
 async fn stored(town: &Town, guid: &str) -> Option<(String, Option<String>, Vec<u8>)> {
-    let mut store = connect(town, true).await;
+    let mut store = town.store().await;
     let row = sqlx::query("SELECT state, reason, body FROM deliveries WHERE guid = ?")
         .bind(guid)
         .fetch_optional(&mut store)
         .await
         .unwrap();
     row.map(|row| (row.get(0), row.get(1), row.get(2)))
-}
-
-async fn connect(town: &Town, read_only: bool) -> sqlx::SqliteConnection {
-    let file = town.state().join("codex-brief.sqlite");
-    let options = sqlx::sqlite::SqliteConnectOptions::from_str(file.to_str().unwrap()).unwrap();
-    options.read_only(read_only).connect().await.unwrap()
 }
 
 /// Waits until a delivery was looked at, and returns its state and the reason.
@@ -181,7 +174,7 @@ async fn connections_that_ask_for_nothing_are_bounded_and_closed() {
 #[tokio::test]
 async fn a_store_that_does_not_take_it_is_never_answered_with_success() {
     let town = Town::new().await;
-    let mut other = connect(&town, false).await;
+    let mut other = town.store().await;
     sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
     let body = br#"{"zen":"x"}"#;
     let signed = || post(&town, "locked", "ping", body).header("x-hub-signature-256", sign(&town.sim, body));

@@ -52,6 +52,9 @@ pub(in crate::publish) fn success() -> RunReport {
         head_commit: Some("89abcdef0123456789abcdef0123456789abcdef".into()),
         pull_request: Some(12),
         pull_request_url: Some("https://github.com/octo/example/pull/12".into()),
+        earlier: Vec::new(),
+        processes_left: None,
+        bare: false,
     }
 }
 
@@ -81,6 +84,7 @@ pub(in crate::publish) fn failure() -> RunReport {
         head_commit: None,
         pull_request: None,
         pull_request_url: None,
+        earlier: Vec::new(),
         ..success()
     }
 }
@@ -195,6 +199,7 @@ prop_compose! {
             changes: paths.into_iter().map(change).collect(), diff: diff.repeat(repeat), diff_cut: true,
             head_branch: Some(words[2].clone()), head_commit: Some(words[3].clone()), pull_request: pr,
             pull_request_url: Some(words[4].clone()),
+            earlier: Vec::new(), processes_left: None, bare: false,
         }
     }
 }

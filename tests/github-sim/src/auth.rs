@@ -5,10 +5,11 @@ use crate::model::{Repository, Time, stamp};
 use crate::refusal::Refusal;
 use crate::world::World;
 use axum::extract::FromRequestParts;
+use axum::http::HeaderValue;
 use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde::Deserialize;
 use serde_json::Value;
@@ -101,7 +102,7 @@ impl World {
         permissions: BTreeMap<String, String>,
         repositories: Option<Vec<u64>>,
     ) -> (String, Grant) {
-        let grant = Grant { permissions, repositories, expires_at: Utc::now() + TimeDelta::hours(1) };
+        let grant = Grant { permissions, repositories, expires_at: self.now() + TimeDelta::hours(1) };
         let seed = uuid::Uuid::now_v7();
         let head = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","typ":"JWT","kid":"simulated"}"#);
         let claims = format!(
@@ -118,8 +119,9 @@ impl World {
     }
 
     pub(crate) fn grant(&self, token: &str) -> Result<Grant, Refusal> {
-        let grant = self.tokens.get(token).filter(|grant| grant.expires_at > Utc::now());
-        grant.cloned().ok_or_else(Refusal::bad_credentials)
+        let grant = self.tokens.get(token).filter(|grant| grant.expires_at > self.now());
+        let grant = grant.cloned().ok_or_else(Refusal::bad_credentials)?;
+        self.check_installation().map(|()| grant)
     }
 }
 
@@ -142,7 +144,7 @@ struct Claims {
 }
 
 /// Checks an App token: signature, issuer, and a life of at most ten minutes.
-pub(crate) fn verify_app_token(token: &str, app_id: u64) -> Result<(), Refusal> {
+pub(crate) fn verify_app_token(token: &str, app_id: u64, now: i64) -> Result<(), Refusal> {
     let undecodable = |_| Refusal::new(401, "A JSON web token could not be decoded");
     let key = DecodingKey::from_rsa_pem(PUBLIC_KEY_PEM.as_bytes()).map_err(undecodable)?;
     let mut rules = Validation::new(Algorithm::RS256);
@@ -150,7 +152,6 @@ pub(crate) fn verify_app_token(token: &str, app_id: u64) -> Result<(), Refusal> 
     // Times are checked below, with GitHub's words and without leeway.
     rules.validate_exp = false;
     let claims = decode::<Claims>(token, &key, &rules).map_err(undecodable)?.claims;
-    let now = Utc::now().timestamp();
     let issuer = claims.iss.as_str().map_or_else(|| claims.iss.to_string(), str::to_owned);
     if issuer != app_id.to_string() {
         return Err(Refusal::new(404, "Integration not found"));
@@ -161,24 +162,28 @@ pub(crate) fn verify_app_token(token: &str, app_id: u64) -> Result<(), Refusal> 
             "'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires",
         ));
     }
-    if claims.exp > now + LONGEST_APP_TOKEN {
-        return Err(Refusal::new(401, "'Expiration time' claim ('exp') is too far in the future"));
-    }
     if claims.iat > now {
         return Err(Refusal::new(
             401,
             "'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued",
         ));
     }
+    if claims.exp > now + LONGEST_APP_TOKEN || claims.exp - claims.iat > LONGEST_APP_TOKEN {
+        return Err(Refusal::new(401, "'Expiration time' claim ('exp') is too far in the future"));
+    }
     Ok(())
 }
 
 /// Reads the bearer token of an `Authorization` header.
-pub(crate) fn bearer(parts: &Parts) -> Option<&str> {
-    let value = parts.headers.get("authorization")?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
+pub(crate) fn bearer(value: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
     let known = scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token");
     known.then_some(token.trim())
+}
+
+/// Reads the bearer token of a request.
+pub(crate) fn given(parts: &Parts) -> Option<&str> {
+    parts.headers.get("authorization").and_then(bearer)
 }
 
 /// Reads the password of Basic credentials whose user is `x-access-token`.
@@ -199,10 +204,12 @@ pub(crate) struct AsApp;
 impl FromRequestParts<Shared> for AsApp {
     type Rejection = Refusal;
     async fn from_request_parts(parts: &mut Parts, core: &Shared) -> Result<Self, Refusal> {
-        let token =
-            bearer(parts).ok_or_else(|| Refusal::new(401, "A JSON web token could not be decoded"))?;
-        let app_id = core.read().app.id;
-        verify_app_token(token, app_id).map(|()| Self)
+        let token = given(parts).ok_or_else(|| Refusal::new(401, "A JSON web token could not be decoded"))?;
+        let (app_id, now) = {
+            let world = core.read();
+            (world.app.id, world.now().timestamp())
+        };
+        verify_app_token(token, app_id, now).map(|()| Self)
     }
 }
 
@@ -219,7 +226,7 @@ impl std::ops::Deref for Caller {
 impl FromRequestParts<Shared> for Caller {
     type Rejection = Refusal;
     async fn from_request_parts(parts: &mut Parts, core: &Shared) -> Result<Self, Refusal> {
-        let token = bearer(parts).ok_or_else(|| Refusal::new(401, "Requires authentication"))?;
+        let token = given(parts).ok_or_else(|| Refusal::new(401, "Requires authentication"))?;
         core.read().grant(token).map(Self)
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Everything is JSON under `/_sim/`; it is not part of GitHub, asks for no credentials, and is not logged.
 
+mod owning;
+
 use crate::act::NewPull;
 use crate::core::Shared;
 use crate::fault::FaultOrder;
@@ -29,6 +31,8 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/_sim/issues", post(issue))
         .route("/_sim/issues/edit", post(edit_issue))
         .route("/_sim/issues/close", post(close_issue))
+        .route("/_sim/issues/reopen", post(reopen_issue))
+        .route("/_sim/issues/delete", post(delete_issue))
         .route("/_sim/labels", post(labels))
         .route("/_sim/comments", post(comment))
         .route("/_sim/comments/edit", post(edit_comment))
@@ -37,10 +41,12 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/_sim/pulls", post(pull))
         .route("/_sim/pulls/merge", post(merge))
         .route("/_sim/pulls/comments", post(review_comment))
+        .route("/_sim/pulls/comments/delete", post(delete_review_comment))
         .route("/_sim/pulls/reviews", post(review))
         .route("/_sim/reactions", post(react))
         .route("/_sim/webhook", post(webhook))
         .route("/_sim/ping", post(ping))
+        .merge(owning::routes())
 }
 
 type Answer = Result<Json<Value>, Refusal>;
@@ -192,6 +198,25 @@ fn change_issue(core: &Shared, deed: &Deed, change: crate::act::IssueChange) -> 
     let actor = world.person(&deed.user)?;
     world.change_issue(&deed.repo, deed.number, &actor, change)?;
     shown(world.issue_ref(&deed.repo, deed.number)?)
+}
+
+async fn reopen_issue(State(core): State<Shared>, Order(deed): Order<Deed>) -> Answer {
+    let change = crate::act::IssueChange { state: Some("open".to_owned()), ..Default::default() };
+    change_issue(&core, &deed, change)
+}
+
+async fn delete_issue(State(core): State<Shared>, Order(deed): Order<Deed>) -> Answer {
+    let mut world = core.write();
+    let actor = world.person(&deed.user)?;
+    world.delete_issue(&deed.repo, deed.number, &actor)?;
+    shown(json!({"number": deed.number}))
+}
+
+async fn delete_review_comment(State(core): State<Shared>, Order(deed): Order<Deed>) -> Answer {
+    let mut world = core.write();
+    let actor = world.person(&deed.user)?;
+    world.delete_review_comment(&deed.repo, deed.id, &actor)?;
+    shown(json!({"id": deed.id}))
 }
 
 async fn labels(State(core): State<Shared>, Order(deed): Order<Deed>) -> Answer {

@@ -19,6 +19,15 @@ pub enum FaultKind {
         /// Further headers, such as `retry-after`.
         headers: BTreeMap<String, String>,
     },
+    /// Answers as a rate limit does, and does nothing.
+    RateLimit {
+        /// 403 or 429.
+        status: u16,
+        /// Seconds for `retry-after`; `None` leaves the header out.
+        retry_after: Option<u64>,
+        /// Seconds until `x-ratelimit-reset`, with nothing remaining; `None` for a secondary limit.
+        reset_in: Option<u64>,
+    },
     /// Waits, then serves the request as usual.
     Delay(Duration),
     /// Closes the connection without an answer, and does nothing.
@@ -77,10 +86,17 @@ impl Fault {
 
     /// Answers 403 as the secondary rate limit does, with `retry-after` in seconds.
     pub fn secondary_rate_limit(self, retry_after: u64) -> Self {
-        let message =
-            "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
-        let headers = BTreeMap::from([("retry-after".to_owned(), retry_after.to_string())]);
-        self.kind(FaultKind::Answer { status: 403, body: json!({"message": message}), headers })
+        self.rate_limit(403, Some(retry_after))
+    }
+
+    /// Answers 403 or 429 as a secondary rate limit does, with or without `retry-after` in seconds.
+    pub fn rate_limit(self, status: u16, retry_after: Option<u64>) -> Self {
+        self.kind(FaultKind::RateLimit { status, retry_after, reset_in: None })
+    }
+
+    /// Answers 403 or 429 as the hourly limit does: nothing remains until a reset in so many seconds.
+    pub fn used_up(self, status: u16, reset_in: u64) -> Self {
+        self.kind(FaultKind::RateLimit { status, retry_after: None, reset_in: Some(reset_in) })
     }
 
     /// Waits before the request is served.
@@ -154,6 +170,8 @@ pub(crate) struct FaultOrder {
     #[serde(default)]
     headers: BTreeMap<String, String>,
     milliseconds: Option<u64>,
+    retry_after: Option<u64>,
+    reset_in: Option<u64>,
 }
 
 fn any() -> String {
@@ -174,13 +192,18 @@ impl FaultOrder {
                 body: self.body.unwrap_or_else(|| json!({"message": "Server Error"})),
                 headers: self.headers,
             },
+            "rate-limit" => FaultKind::RateLimit {
+                status: self.status.unwrap_or(403),
+                retry_after: self.retry_after,
+                reset_in: self.reset_in,
+            },
             "delay" => FaultKind::Delay(Duration::from_millis(self.milliseconds.unwrap_or(1_000))),
             "drop" => FaultKind::Drop,
             "status-after-effect" => FaultKind::AnswerAfterEffect(status),
             "drop-after-effect" => FaultKind::DropAfterEffect,
             other => {
                 return Err(format!(
-                    "kind is \"{other}\"; write status, delay, drop, status-after-effect or drop-after-effect"
+                    "kind is \"{other}\"; write status, rate-limit, delay, drop, status-after-effect or drop-after-effect"
                 ));
             }
         };

@@ -1,10 +1,11 @@
 //! Real git over HTTP: `git http-backend` as a CGI program on the bare repositories.
 //!
-//! Workflow files are held back by the `pre-receive` hook of each repository (see `repo_git`), which
-//! learns by an environment variable whether the token may write workflows.
+//! Workflow files and protected branches are held back by hooks of each repository (see `repo_git`), which
+//! learn by environment variables whether the token may write workflows, and what is protected.
 
 use crate::auth::{Level, basic_token};
 use crate::core::Shared;
+use crate::model::Repository;
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{Path, Request, State};
@@ -29,8 +30,17 @@ pub(crate) fn routes() -> Router<Shared> {
 /// What a checked request may do.
 struct Pass {
     repository: String,
+    folder: PathBuf,
+    protected: String,
     workflows: bool,
     writes: bool,
+}
+
+impl Pass {
+    fn of(repo: &Repository, workflows: bool, writes: bool) -> Self {
+        let (folder, protected) = (repo.path.clone(), repo.protected.join("\n"));
+        Self { repository: repo.full_name(), folder, protected, workflows, writes }
+    }
 }
 
 async fn serve(
@@ -61,12 +71,15 @@ fn check(core: &Shared, full_name: &str, parts: &Parts) -> Result<Pass, Box<Resp
     let world = core.read();
     let missing = || Box::new((StatusCode::NOT_FOUND, "Repository not found.\n").into_response());
     let Some(token) = basic_token(&parts.headers) else {
-        let public = world.repository(full_name).is_ok_and(|repo| !repo.private);
-        let pass = Pass { repository: full_name.to_owned(), workflows: false, writes };
-        return if public && !writes { Ok(pass) } else { Err(unauthorized()) };
+        let public = world.repository(full_name).ok().filter(|repo| !repo.private && !writes);
+        return public.map(|repo| Pass::of(repo, false, false)).ok_or_else(unauthorized);
     };
-    let grant = world.grant(&token).map_err(|_| unauthorized())?;
-    let repo = world.repository(full_name).map_err(|_| missing())?;
+    let grant = world.grant(&token).map_err(|refusal| match refusal.status {
+        403 => Box::new((StatusCode::FORBIDDEN, format!("{}\n", refusal.message)).into_response()),
+        _ => unauthorized(),
+    })?;
+    let moved = world.moved_to(full_name);
+    let repo = moved.or_else(|| world.repository(full_name).ok()).ok_or_else(missing)?;
     if !grant.reaches(repo) {
         return Err(missing());
     }
@@ -74,8 +87,12 @@ fn check(core: &Shared, full_name: &str, parts: &Parts) -> Result<Pass, Box<Resp
         let message = if writes { "Write access to repository not granted.\n" } else { "Access denied.\n" };
         return Err(Box::new((StatusCode::FORBIDDEN, message).into_response()));
     }
+    if writes && repo.archived {
+        let message = "This repository was archived so it is read-only.\n";
+        return Err(Box::new((StatusCode::FORBIDDEN, message).into_response()));
+    }
     let workflows = grant.allows("workflows", Level::Write);
-    Ok(Pass { repository: repo.full_name(), workflows, writes })
+    Ok(Pass::of(repo, workflows, writes))
 }
 
 fn unauthorized() -> Box<Response> {
@@ -125,6 +142,7 @@ fn command(core: &Shared, pass: &Pass, parts: &Parts) -> anyhow::Result<Command>
         Some(("", tail))
     });
     let service = service.map(|(_, tail)| tail).unwrap_or_default();
+    let folder = pass.folder.strip_prefix(&core.root)?;
     let mut command = Command::new(backend);
     command
         .env_clear()
@@ -134,10 +152,11 @@ fn command(core: &Shared, pass: &Pass, parts: &Parts) -> anyhow::Result<Command>
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_PROJECT_ROOT", &core.root)
         .env("GIT_HTTP_EXPORT_ALL", "1")
-        .env("PATH_INFO", format!("/{}.git/{service}", pass.repository))
+        .env("PATH_INFO", format!("/{}/{service}", folder.display()))
         .env("REQUEST_METHOD", parts.method.as_str())
         .env("QUERY_STRING", parts.uri.query().unwrap_or_default())
         .env("REMOTE_ADDR", "127.0.0.1")
+        .env("GITHUB_SIM_PROTECTED", &pass.protected)
         .env("GITHUB_SIM_WORKFLOWS", if pass.workflows { "write" } else { "none" })
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -27,23 +27,27 @@ mod control;
 mod core;
 mod fault;
 mod git_http;
+mod log;
 mod model;
 mod pages;
 mod refusal;
 mod render;
 mod repo_git;
 mod server;
+mod silence;
 mod sim;
 mod sim_acting;
+mod sim_owning;
 mod sim_reading;
 mod sim_setup;
 mod webhook;
 mod world;
 
 pub use fault::{Fault, FaultKind};
+pub use log::{Delivery, RequestRecord};
 pub use model::{
-    CheckRun, Comment, CommentRef, Delivery, Issue, IssueRef, Label, Permission, PullRequest, Reaction,
-    RequestRecord, Review, ReviewComment, Subject, Time, User,
+    CheckRun, Comment, CommentRef, Edit, Issue, IssueRef, Label, Permission, PullRequest, Reaction, Review,
+    ReviewComment, Subject, Time, User,
 };
 pub use refusal::Refusal;
 pub use repo_git::{CommitInfo, FileDiff};

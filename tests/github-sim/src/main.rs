@@ -47,13 +47,16 @@ Examples:
   github-sim --repository octo/demo --repository-from fixtures/repositories/demo
 
 While it runs (all bodies are JSON):
-  POST /_sim/issues         {\"repo\",\"user\",\"title\",\"body\"}         also /edit and /close with \"number\"
+  POST /_sim/issues         {\"repo\",\"user\",\"title\",\"body\"}         also /edit, /close, /reopen, /delete with \"number\"
   POST /_sim/comments       {\"repo\",\"number\",\"user\",\"body\"}        also /edit and /delete with \"id\"
   POST /_sim/pulls          {\"repo\",\"user\",\"title\",\"body\",\"head\",\"files\":{\"path\":\"content\"}}
   POST /_sim/pulls/comments, /_sim/pulls/reviews, /_sim/pulls/merge   {\"repo\",\"number\",\"user\",…}
   POST /_sim/labels, /_sim/reactions, /_sim/commits, /_sim/users, /_sim/webhook, /_sim/ping
+  POST /_sim/repositories/rename {\"repo\",\"name\"}, /transfer {\"repo\",\"owner\"}, /archive {\"repo\"}, /protect {\"repo\",\"branch\"}
+  POST /_sim/installation   {\"act\":\"suspend\"}   also unsuspend, uninstall, install
+  POST /_sim/deliveries/forget
   POST /_sim/faults         {\"method\":\"POST\",\"path\":\"/pulls\",\"times\":1,\"kind\":\"status-after-effect\",\"status\":502}
-                            kinds: status, delay (milliseconds), drop, status-after-effect, drop-after-effect
+                            kinds: status, rate-limit (retry_after, reset_in), delay (milliseconds), drop, status-after-effect, drop-after-effect
   GET  /_sim/state, /_sim/requests, /_sim/deliveries";
 
 #[tokio::main]

@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// Gives the kind of time that every record carries: UTC.
@@ -76,12 +76,17 @@ pub(crate) struct Repository {
     pub(crate) name: String,
     pub(crate) private: bool,
     pub(crate) installed: bool,
+    pub(crate) archived: bool,
+    /// Patterns of branches that nobody may push to.
+    pub(crate) protected: Vec<String>,
     pub(crate) default_branch: String,
     pub(crate) path: PathBuf,
     pub(crate) created_at: Time,
     pub(crate) next_number: u64,
     pub(crate) permissions: BTreeMap<String, Permission>,
     pub(crate) issues: BTreeMap<u64, Issue>,
+    /// Numbers of issues that were deleted, which GitHub remembers.
+    pub(crate) deleted: BTreeSet<u64>,
     pub(crate) pulls: BTreeMap<u64, Pull>,
     pub(crate) comments: BTreeMap<u64, Comment>,
     pub(crate) reviews: BTreeMap<u64, Review>,
@@ -95,6 +100,15 @@ impl Repository {
     pub(crate) fn full_name(&self) -> String {
         format!("{}/{}", self.owner, self.name)
     }
+}
+
+/// Tells who edited a text last, and when.
+#[derive(Clone, Debug, Serialize)]
+pub struct Edit {
+    /// The editor's login.
+    pub by: String,
+    /// When.
+    pub at: Time,
 }
 
 /// Holds an issue, or the issue half of a pull request.
@@ -128,6 +142,8 @@ pub struct Issue {
     pub state_reason: Option<String>,
     /// Who closed it.
     pub closed_by: Option<String>,
+    /// The last edit of its body.
+    pub edited: Option<Edit>,
 }
 
 /// Holds the git half of a pull request.
@@ -195,6 +211,8 @@ pub struct Comment {
     pub created_at: Time,
     /// When it last changed.
     pub updated_at: Time,
+    /// The last edit of its body.
+    pub edited: Option<Edit>,
 }
 
 /// Holds a review of a pull request.
@@ -208,6 +226,8 @@ pub struct Review {
     pub author: String,
     /// The Markdown body.
     pub body: String,
+    /// The last edit of its body.
+    pub edited: Option<Edit>,
     /// `APPROVED`, `CHANGES_REQUESTED` or `COMMENTED`.
     pub state: String,
     /// The commit that was reviewed.
@@ -249,6 +269,8 @@ pub struct ReviewComment {
     pub created_at: Time,
     /// When it last changed.
     pub updated_at: Time,
+    /// The last edit of its body.
+    pub edited: Option<Edit>,
 }
 
 /// Holds a label of a repository.
@@ -343,69 +365,4 @@ pub struct CommentRef {
     pub id: u64,
     /// Address on the page.
     pub html_url: String,
-}
-
-/// Records one webhook delivery.
-#[derive(Clone, Debug, Serialize)]
-pub struct Delivery {
-    /// The id in the log; a redelivery gets its own.
-    pub id: u64,
-    /// The `X-GitHub-Delivery` value; a redelivery keeps it.
-    pub guid: String,
-    /// The event.
-    pub event: String,
-    /// The payload's `action`.
-    pub action: Option<String>,
-    /// The repository that it is about.
-    pub repository_id: Option<u64>,
-    /// Whether it repeats an earlier one.
-    pub redelivery: bool,
-    /// When it was put on the way.
-    pub delivered_at: Time,
-    /// The exact bytes sent.
-    #[serde(skip)]
-    pub body: Vec<u8>,
-    /// Headers sent, once sent.
-    pub request_headers: BTreeMap<String, String>,
-    /// `pending`, `OK`, the reason phrase of the status, or why no answer came.
-    pub status: String,
-    /// The receiver's status; `None` while pending, 0 when no answer came.
-    pub status_code: Option<u16>,
-    /// The receiver's headers.
-    pub response_headers: BTreeMap<String, String>,
-    /// The receiver's body, at most 64 KiB of it.
-    pub response_body: String,
-    /// Seconds until the answer.
-    pub duration: f64,
-}
-
-impl Delivery {
-    /// Parses the body that was sent; `Null` when it is not JSON.
-    pub fn payload(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
-    }
-}
-
-/// Records one request that reached the simulator (pages and the control interface are left out).
-#[derive(Clone, Debug, Serialize)]
-pub struct RequestRecord {
-    /// The HTTP method.
-    pub method: String,
-    /// The path.
-    pub path: String,
-    /// The query, without `?`.
-    pub query: String,
-    /// The status answered; `None` while in work or when the connection was dropped.
-    pub status: Option<u16>,
-    /// Whether a fault that was asked for took hold of it.
-    pub faulted: bool,
-    /// When it arrived.
-    pub at: Time,
-}
-
-impl RequestRecord {
-    /// Tells whether the request is of a method that changes something.
-    pub fn is_write(&self) -> bool {
-        !matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
-    }
 }

@@ -1,8 +1,10 @@
 //! The listening side: connections that can be dropped, the request log, faults, rate-limit headers.
 
+mod moved;
+
 use crate::core::Shared;
 use crate::fault::FaultKind;
-use crate::model::RequestRecord;
+use crate::log::RequestRecord;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::connect_info::{ConnectInfo, Connected};
@@ -27,14 +29,15 @@ const HOURLY: u64 = 5_000;
 
 /// Serves until the sender of `stop` is dropped.
 pub(crate) async fn serve(core: Shared, listener: TcpListener, stop: oneshot::Receiver<()>) {
-    let app = Router::new()
+    let known = Router::new()
         .merge(crate::api::routes())
         .merge(crate::git_http::routes())
         .merge(crate::control::routes())
         .merge(crate::pages::routes())
         .fallback(async || crate::refusal::Refusal::not_found())
-        .layer(from_fn_with_state(core.clone(), watch))
-        .with_state(core);
+        .with_state(core.clone());
+    // Below a fallback, so that an address can be written anew before it is looked up.
+    let app: Router = Router::new().fallback_service(known).layer(from_fn_with_state(core, watch));
     let service = app.into_make_service_with_connect_info::<Switch>();
     let served = axum::serve(Droppable(listener), service)
         .with_graceful_shutdown(async move { drop(stop.await) })
@@ -57,34 +60,47 @@ async fn watch(
     }
     let credentials = request.headers().get(header::AUTHORIZATION).map(|value| format!("{value:?}"));
     let (index, fault) = arrive(&core, &request);
+    let limited = matches!(fault, Some(FaultKind::RateLimit { .. }));
     let mut response = match fault {
-        None => next.run(request).await,
+        None => moved::serve(&core, request, next).await,
         Some(FaultKind::Delay(time)) => {
             tokio::time::sleep(time).await;
-            next.run(request).await
+            moved::serve(&core, request, next).await
+        }
+        Some(FaultKind::RateLimit { status, retry_after, reset_in }) => {
+            limit(&core, status, retry_after, reset_in)
         }
         Some(FaultKind::Answer { status, body, headers }) => faulty(status, body, &headers),
         Some(FaultKind::Drop) => return switch.off(),
         Some(FaultKind::AnswerAfterEffect(status)) => {
-            to_the_end(next.run(request).await).await;
+            to_the_end(moved::serve(&core, request, next).await).await;
             faulty(status, serde_json::json!({"message": "Server Error"}), &Default::default())
         }
         Some(FaultKind::DropAfterEffect) => {
-            to_the_end(next.run(request).await).await;
+            to_the_end(moved::serve(&core, request, next).await).await;
             return switch.off();
         }
     };
     rate_limit(&core, credentials.unwrap_or_default(), &mut response);
-    if let Some(record) = core.write().requests.get_mut(index) {
-        record.status = Some(response.status().as_u16());
+    let mut world = core.write();
+    let date = world.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    if let Ok(date) = date.parse() {
+        response.headers_mut().insert(header::DATE, date);
     }
+    let status = response.status().as_u16();
+    let record = world.requests.get_mut(index);
+    let asker = record.and_then(|record| {
+        record.status = Some(status);
+        record.installation
+    });
+    world.note_silence(asker, (status, limited), response.headers());
+    drop(world);
     response
 }
 
 /// The pages and the control interface are for people; they are neither logged nor made to fail.
 fn is_logged(path: &str) -> bool {
-    let api =
-        ["/app", "/installation", "/repos/", "/repositories/", "/users/", "/rate_limit", "/app-manifests"];
+    let api = ["/app", "/installation", "/repos/", "/repositories/", "/users/", "/rate_limit", "/graphql"];
     let git = ["/info/refs", "/git-upload-pack", "/git-receive-pack"];
     api.iter().any(|start| path.starts_with(start)) || git.iter().any(|end| path.ends_with(end))
 }
@@ -92,7 +108,10 @@ fn is_logged(path: &str) -> bool {
 fn arrive(core: &Shared, request: &Request) -> (usize, Option<FaultKind>) {
     let (method, uri) = (request.method().as_str(), request.uri());
     let whole = uri.path_and_query().map_or(uri.path(), |whole| whole.as_str());
+    let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let of_installation = token.is_some_and(|token| token.contains(" ghs_"));
     let mut world = core.write();
+    let installation = of_installation.then_some(world.app.installation_id);
     let fault = world.faults.iter_mut().find_map(|fault| fault.take(method, whole));
     world.faults.retain(|fault| !fault.is_spent());
     world.requests.push(RequestRecord {
@@ -100,10 +119,29 @@ fn arrive(core: &Shared, request: &Request) -> (usize, Option<FaultKind>) {
         path: uri.path().to_owned(),
         query: uri.query().unwrap_or_default().to_owned(),
         status: None,
+        installation,
         faulted: fault.is_some(),
         at: Utc::now(),
     });
     (world.requests.len() - 1, fault)
+}
+
+/// Answers as a limit of GitHub's does.
+fn limit(core: &Shared, status: u16, retry_after: Option<u64>, reset_in: Option<u64>) -> Response {
+    let now = core.read().now().timestamp();
+    let mut headers = std::collections::BTreeMap::new();
+    if let Some(seconds) = retry_after {
+        headers.insert("retry-after".to_owned(), seconds.to_string());
+    }
+    if let Some(seconds) = reset_in {
+        headers.insert("x-ratelimit-remaining".to_owned(), "0".to_owned());
+        headers.insert("x-ratelimit-reset".to_owned(), (now + seconds.cast_signed()).to_string());
+    }
+    let message = match reset_in {
+        Some(_) => "API rate limit exceeded for installation.",
+        None => "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
+    };
+    faulty(status, serde_json::json!({"message": message}), &headers)
 }
 
 fn faulty(
@@ -151,8 +189,8 @@ fn rate_limit(core: &Shared, credentials: String, response: &mut Response) {
 impl crate::core::Core {
     /// Counts a request of a credential; gives when its window resets (Unix seconds) and its count.
     fn read_rate(&self, credentials: String) -> (i64, u64) {
-        let now = Utc::now().timestamp();
         let mut world = self.read();
+        let now = world.now().timestamp();
         let window = world.rate.entry(credentials).or_insert((now + 3_600, 0));
         if window.0 <= now {
             *window = (now + 3_600, 0);

@@ -26,13 +26,14 @@ const PERMISSIONS: [(&str, &str); 5] = [
     ("metadata", "read"),
     ("pull_requests", "write"),
 ];
-const EVENTS: [&str; 6] = [
+const EVENTS: [&str; 7] = [
     "check_run",
     "issue_comment",
     "issues",
     "pull_request",
     "pull_request_review",
     "pull_request_review_comment",
+    "repository",
 ];
 
 /// Runs a simulated GitHub; when it is dropped the server stops and its folder goes.
@@ -116,6 +117,7 @@ impl Builder {
             name: self.slug.clone(),
             account: self.account.clone(),
             installation_id: 0,
+            standing: crate::act::Standing::Installed,
             permissions: PERMISSIONS.iter().map(owned).collect(),
             events: EVENTS.iter().map(|event| (*event).to_owned()).collect(),
             webhook_secret: self.secret.clone(),

@@ -1,7 +1,8 @@
 //! Acting on the simulated GitHub as its users do in a browser.
 
 use crate::act::{IssueChange, NewPull, NewReviewComment};
-use crate::model::{CommentRef, Delivery, IssueRef, Subject};
+use crate::log::Delivery;
+use crate::model::{CommentRef, IssueRef, Subject};
 use crate::refusal::Refusal;
 use crate::repo_git::{self, Change};
 use crate::sim::{GithubSim, TimedOut};
@@ -44,6 +45,25 @@ impl GithubSim {
     pub fn close_issue(&self, repo: &str, number: u64, as_user: &str) -> Result<(), Refusal> {
         let change = IssueChange { state: Some("closed".to_owned()), ..Default::default() };
         self.change_issue(repo, number, as_user, change)
+    }
+
+    /// Opens a closed issue or pull request again.
+    ///
+    /// # Errors
+    /// When repository, user or number are unknown.
+    pub fn reopen_issue(&self, repo: &str, number: u64, as_user: &str) -> Result<(), Refusal> {
+        let change = IssueChange { state: Some("open".to_owned()), ..Default::default() };
+        self.change_issue(repo, number, as_user, change)
+    }
+
+    /// Deletes an issue with its comments.
+    ///
+    /// # Errors
+    /// When repository, user or number are unknown, or it is a pull request.
+    pub fn delete_issue(&self, repo: &str, number: u64, as_user: &str) -> Result<(), Refusal> {
+        let mut world = self.core.write();
+        let actor = world.person(as_user)?;
+        world.delete_issue(repo, number, &actor)
     }
 
     fn change_issue(&self, repo: &str, number: u64, user: &str, change: IssueChange) -> Result<(), Refusal> {
@@ -242,6 +262,16 @@ impl GithubSim {
         let mut world = self.core.write();
         let actor = world.person(as_user)?;
         world.edit_review_comment(repo, id, &actor, body)
+    }
+
+    /// Deletes a review comment.
+    ///
+    /// # Errors
+    /// When repository, user or comment are unknown.
+    pub fn delete_review_comment(&self, repo: &str, id: u64, as_user: &str) -> Result<(), Refusal> {
+        let mut world = self.core.write();
+        let actor = world.person(as_user)?;
+        world.delete_review_comment(repo, id, &actor)
     }
 
     /// Submits a review; the state is `APPROVED`, `CHANGES_REQUESTED` or `COMMENTED`.

@@ -1,5 +1,6 @@
 //! Reading from the simulated GitHub; each is a snapshot, and the same question of [`World`] serves waiting.
 
+use crate::log::{Delivery, RequestRecord};
 use crate::model::*;
 use crate::repo_git::{CommitInfo, FileDiff};
 use crate::sim::GithubSim;

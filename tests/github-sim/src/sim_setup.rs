@@ -5,7 +5,7 @@ use crate::refusal::Refusal;
 use crate::repo_git::{self, Change};
 use crate::sim::GithubSim;
 use chrono::Utc;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 const DEFAULT_BRANCH: &str = "main";
@@ -43,7 +43,8 @@ impl GithubSim {
         if world.repository(full_name).is_ok() {
             anyhow::bail!("{full_name} exists already");
         }
-        let path = self.core.root.join(owner).join(format!("{name}.git"));
+        // A repository that was renamed keeps its folder, so a new one of the old name needs another.
+        let path = self.core.root.join(owner).join(format!("{name}-{}.git", world.id()));
         std::fs::create_dir_all(&path)?;
         repo_git::init(&path, DEFAULT_BRANCH)?;
         let author = (owner, "owner@example.com");
@@ -96,12 +97,15 @@ fn blank(id: u64, owner: &str, name: &str, path: std::path::PathBuf) -> Reposito
         name: name.to_owned(),
         private: true,
         installed: true,
+        archived: false,
+        protected: Vec::new(),
         default_branch: DEFAULT_BRANCH.to_owned(),
         path,
         created_at: Utc::now(),
         next_number: 1,
         permissions: BTreeMap::new(),
         issues: BTreeMap::new(),
+        deleted: BTreeSet::new(),
         pulls: BTreeMap::new(),
         comments: BTreeMap::new(),
         reviews: BTreeMap::new(),

@@ -2,7 +2,7 @@
 
 use crate::act::Actor;
 use crate::core::Shared;
-use crate::model::Delivery;
+use crate::log::Delivery;
 use crate::refusal::Refusal;
 use crate::render::merged;
 use crate::world::World;
@@ -22,7 +22,7 @@ impl World {
     /// Owes a delivery about something in a repository; nothing where the App is not installed.
     pub(crate) fn emit(&mut self, event: &str, action: &str, repository: &str, actor: &Actor, about: Value) {
         let Ok(repo) = self.repository(repository) else { return };
-        if !repo.installed {
+        if !repo.installed || self.check_installation().is_err() {
             return;
         }
         let frame = json!({
@@ -53,7 +53,7 @@ impl World {
         self.owe("ping", None, None, ping);
     }
 
-    fn owe(&mut self, event: &str, action: Option<&str>, repository: Option<u64>, payload: Value) {
+    pub(crate) fn owe(&mut self, event: &str, action: Option<&str>, repository: Option<u64>, payload: Value) {
         let body = payload.to_string().into_bytes();
         let guid = uuid::Uuid::now_v7().to_string();
         self.put_on_the_way(event, action, repository, guid, body, false);

@@ -1,11 +1,14 @@
 //! Everything that the simulated GitHub remembers, and the questions that can be asked of it.
 
+use crate::act::Standing;
 use crate::auth::Grant;
 use crate::fault::Fault;
+use crate::log::{Delivery, RequestRecord};
 use crate::model::*;
 use crate::refusal::Refusal;
 use crate::repo_git;
-use chrono::Utc;
+use crate::silence::Silence;
+use chrono::{TimeDelta, Utc};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use tokio::sync::mpsc;
@@ -18,6 +21,7 @@ pub(crate) struct App {
     pub(crate) name: String,
     pub(crate) account: String,
     pub(crate) installation_id: u64,
+    pub(crate) standing: Standing,
     pub(crate) permissions: BTreeMap<String, String>,
     pub(crate) events: Vec<String>,
     pub(crate) webhook_secret: String,
@@ -38,10 +42,15 @@ pub struct World {
     pub(crate) app: App,
     pub(crate) users: BTreeMap<String, User>,
     pub(crate) repositories: Vec<Repository>,
+    /// Names that repositories had before, in lower case, and the repositories' ids.
+    pub(crate) moved: HashMap<String, u64>,
     pub(crate) tokens: HashMap<String, Grant>,
     pub(crate) deliveries: Vec<Delivery>,
     pub(crate) requests: Vec<RequestRecord>,
     pub(crate) faults: Vec<Fault>,
+    pub(crate) silences: Vec<Silence>,
+    /// How far this GitHub's clock is ahead of the machine's.
+    pub(crate) clock: TimeDelta,
     pub(crate) rate: HashMap<String, (i64, u64)>,
     pub(crate) outbox: mpsc::UnboundedSender<u64>,
     next_id: u64,
@@ -54,10 +63,13 @@ impl World {
             app: app.clone(),
             users: BTreeMap::new(),
             repositories: Vec::new(),
+            moved: HashMap::new(),
             tokens: HashMap::new(),
             deliveries: Vec::new(),
             requests: Vec::new(),
             faults: Vec::new(),
+            silences: Vec::new(),
+            clock: TimeDelta::zero(),
             rate: HashMap::new(),
             outbox,
             next_id: 1_000,
@@ -68,6 +80,11 @@ impl World {
         app.hook_id = world.id();
         world.app = app;
         world
+    }
+
+    /// Gives the time on this GitHub's clock, by which it dates its answers and judges tokens.
+    pub(crate) fn now(&self) -> Time {
+        Utc::now() + self.clock
     }
 
     /// Gives the next id; every thing on the server has its own.

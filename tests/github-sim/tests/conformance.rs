@@ -278,6 +278,11 @@ async fn checks(tour: &mut Tour, sim: &GithubSim) {
 }
 
 async fn refusals(tour: &mut Tour, sim: &GithubSim) {
+    let deleted = sim.open_issue(REPO, "maria", "Deleted", "body").unwrap().number;
+    sim.delete_issue(REPO, deleted, "maria").unwrap();
+    let one = format!("{ISSUES}/{{issue_number}}");
+    tour.api = Api::of(sim);
+    tour.go(410, "GET", &one, &[&deleted.to_string()], Value::Null).await;
     sim.set_app_permissions(&[("metadata", "read")]);
     tour.api = Api::of(sim);
     tour.go(403, "POST", ISSUES, &[], json!({"title": "x"})).await;
@@ -285,17 +290,33 @@ async fn refusals(tour: &mut Tour, sim: &GithubSim) {
     tour.go(403, "GET", "/repos/{owner}/{repo}/contents/{path}", &["README.md"], Value::Null).await;
     sim.expire_tokens();
     tour.go(401, "GET", "/installation/repositories", &[], Value::Null).await;
+    let tokens = "/app/installations/{installation_id}/access_tokens";
+    let id = sim.installation_id().to_string();
+    sim.suspend_installation();
+    tour.go_as_app(200, "GET", "/app/installations", &[], Value::Null).await;
+    tour.go_as_app(403, "POST", tokens, &[&id], Value::Null).await;
+    sim.uninstall();
+    tour.go_as_app(404, "POST", tokens, &[&id], Value::Null).await;
+    sim.install();
+    tour.api = Api::of(sim);
+    sim.rename_repository(REPO, "renamed").unwrap();
+    tour.go(301, "GET", "/repos/{owner}/{repo}", &[], Value::Null).await;
 }
 
 /// Every kind of webhook that the simulator promises.
-const PROMISED: [&str; 21] = [
+const PROMISED: [&str; 29] = [
     "check-run-completed",
     "check-run-created",
     "check-run-requested-action",
+    "installation-created",
+    "installation-deleted",
+    "installation-suspend",
+    "installation-unsuspend",
     "issue-comment-created",
     "issue-comment-deleted",
     "issue-comment-edited",
     "issues-closed",
+    "issues-deleted",
     "issues-edited",
     "issues-labeled",
     "issues-opened",
@@ -307,9 +328,12 @@ const PROMISED: [&str; 21] = [
     "pull-request-labeled",
     "pull-request-opened",
     "pull-request-review-comment-created",
+    "pull-request-review-comment-deleted",
     "pull-request-review-comment-edited",
     "pull-request-review-submitted",
     "pull-request-synchronize",
+    "repository-renamed",
+    "repository-transferred",
 ];
 
 #[tokio::test]
@@ -375,4 +399,13 @@ async fn every_webhook(sim: &GithubSim) {
     let done = json!({"conclusion": "success", "output": {"title": "t", "summary": "s"}});
     assert_eq!(api.call("PATCH", &format!("/repos/{REPO}/check-runs/{run}"), done).await.status, 200);
     sim.close_issue(REPO, pull, "maria").unwrap();
+    sim.delete_review_comment(REPO, remark, "maria").unwrap();
+    sim.delete_issue(REPO, issue, "maria").unwrap();
+    sim.rename_repository(REPO, "renamed").unwrap();
+    sim.transfer_repository("octo/renamed", "elsewhere").unwrap();
+    sim.transfer_repository("elsewhere/renamed", "octo").unwrap();
+    sim.suspend_installation();
+    sim.unsuspend_installation();
+    sim.uninstall();
+    sim.install();
 }

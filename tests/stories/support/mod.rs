@@ -8,6 +8,8 @@ use std::time::Duration;
 use github_sim::{Comment, GithubSim, Permission, PullRequest, Subject};
 use serde_json::Value;
 use server::ServerProcess;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, SqliteConnection};
 
 /// The repository of the stories.
 pub(crate) const REPO: &str = "octo/example";
@@ -23,7 +25,7 @@ pub(crate) struct Town {
     pub(crate) sim: GithubSim,
     pub(crate) server: ServerProcess,
     pub(crate) folder: tempfile::TempDir,
-    config: PathBuf,
+    pub(crate) config: PathBuf,
 }
 
 impl Town {
@@ -33,6 +35,12 @@ impl Town {
 
     pub(crate) async fn with_lanes(lanes: &str) -> Self {
         Self::with(lanes, &[]).await
+    }
+
+    /// Starts a town with more settings of the section `[github]`, TOML.
+    pub(crate) async fn with_github(github: &str, lanes: &str) -> Self {
+        // The section of the lanes follows that of GitHub.
+        Self::with(&format!("{github}\n{lanes}"), &[]).await
     }
 
     pub(crate) async fn with(lanes: &str, environment: &[(&str, &str)]) -> Self {
@@ -53,8 +61,24 @@ impl Town {
     }
 
     /// Kills the server and starts another on the same state.
-    pub(crate) fn crash_and_restart(mut self) -> Self {
+    pub(crate) fn crash_and_restart(self) -> Self {
+        self.restart_with(&[])
+    }
+
+    /// Kills the server unless it is dead already, and starts another on the same state with variables.
+    pub(crate) fn restart_with(mut self, environment: &[(&str, &str)]) -> Self {
         self.server.kill();
+        self.server = start(&self.sim, &self.config, environment);
+        self
+    }
+
+    /// Kills the server, lets people go on meanwhile, and starts another on the same state once GitHub has
+    /// tried to deliver all of it.
+    pub(crate) async fn while_down(mut self, deeds: impl AsyncFnOnce(&Self)) -> Self {
+        self.sim.settled(SOON).await.unwrap();
+        self.server.kill();
+        deeds(&self).await;
+        self.sim.settled(SOON).await.unwrap();
         self.server = start(&self.sim, &self.config, &[]);
         self
     }
@@ -64,6 +88,29 @@ impl Town {
         assert!(self.server.terminate().await.unwrap().success());
         self.server = start(&self.sim, &self.config, &[]);
         self
+    }
+
+    /// Runs a command of the operator and returns its exit code, what it printed and what it told.
+    pub(crate) async fn operator(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut command = tokio::process::Command::new(PROGRAM);
+        let told = command.args(arguments).arg("--config").arg(&self.config).output().await.unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (told.status.code().unwrap_or(-1), text(told.stdout), text(told.stderr))
+    }
+
+    /// Kills the server; nothing serves until [`Self::start_again`].
+    pub(crate) fn crash(&mut self) {
+        self.server.kill();
+    }
+
+    /// Starts a server on the same state.
+    pub(crate) fn start_again(&mut self) {
+        self.start_as(Path::new(PROGRAM));
+    }
+
+    /// Starts a server on the same state, by a program of the story's own.
+    pub(crate) fn start_as(&mut self, program: &Path) {
+        self.server = ServerProcess::start(program, &self.config, &self.sim, &[], |_| {}).unwrap();
     }
 
     pub(crate) fn state(&self) -> PathBuf {
@@ -117,6 +164,28 @@ impl Town {
         self.result(issue.number, 1).await;
     }
 
+    /// Opens the server's store beside the server.
+    pub(crate) async fn store(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.state().join("codex-brief.sqlite"));
+        options.busy_timeout(SOON).connect().await.unwrap()
+    }
+
+    /// Waits until something holds.
+    pub(crate) async fn until(&self, mut holds: impl AsyncFnMut() -> bool) {
+        let held = async {
+            while !holds().await {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        assert!(tokio::time::timeout(SOON, held).await.is_ok(), "it never came:\n{}", self.server.log());
+    }
+
+    /// Runs another of the program's commands with the server's configuration, and returns what it printed.
+    pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Output {
+        let mut command = std::process::Command::new(PROGRAM);
+        command.args(arguments).arg("--config").arg(&self.config).output().unwrap()
+    }
+
     pub(crate) fn own_comments(&self, thread: u64) -> Vec<Comment> {
         self.sim.comments(REPO, thread).into_iter().filter(|comment| comment.by_app).collect()
     }
@@ -135,9 +204,15 @@ impl Town {
     }
 }
 
+/// The program under test.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_codex-brief");
+
 fn start(sim: &GithubSim, config: &Path, environment: &[(&str, &str)]) -> ServerProcess {
-    let program = Path::new(env!("CARGO_BIN_EXE_codex-brief"));
-    ServerProcess::start(program, config, sim, environment, |_| {}).unwrap()
+    // A folder of its own shows what a server leaves there.
+    let tmp = config.with_file_name("tmp");
+    std::fs::create_dir_all(&tmp).unwrap();
+    let environment = [&[("TMPDIR", tmp.to_str().unwrap())], environment].concat();
+    ServerProcess::start(Path::new(PROGRAM), config, sim, &environment, |_| {}).unwrap()
 }
 
 fn is_result(comment: &Comment) -> bool {

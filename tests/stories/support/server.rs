@@ -2,9 +2,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use github_sim::GithubSim;
 use tokio::sync::watch;
@@ -16,6 +16,7 @@ const START: Duration = Duration::from_secs(30);
 pub(crate) struct ServerProcess {
     child: Child,
     address: String,
+    served_after: Duration,
     log: watch::Receiver<Vec<String>>,
 }
 
@@ -26,11 +27,15 @@ pub(crate) fn write_config(folder: &Path, sim: &GithubSim, lanes: &str) -> anyho
     std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     let config = folder.join("codex-brief.toml");
     let url = sim.url();
+    // What a story says of them itself comes first.
+    let defaults = ["write_interval_ms = 0", "content_per_minute = 10000", "content_per_hour = 100000"];
+    let unsaid = |line: &&&str| !lanes.contains(line.split(' ').next().unwrap_or_default());
+    let more: String = defaults.iter().filter(unsaid).map(|line| format!("{line}\n")).collect();
     let text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nstate_dir = \"state\"\nbody_seconds = 2\n\n\
          [github]\napp_id = {}\nprivate_key = {{ file = \"app.pem\" }}\n\
          webhook_secret = {{ environment = \"CODEX_BRIEF_WEBHOOK_SECRET\" }}\n\
-         api_url = \"{url}\"\nweb_url = \"{url}\"\nwrite_interval_ms = 0\n\n{lanes}\n",
+         api_url = \"{url}\"\nweb_url = \"{url}\"\n{more}\n{lanes}\n",
         sim.app_id()
     );
     std::fs::write(&config, text)?;
@@ -47,6 +52,7 @@ impl ServerProcess {
         environment: &[(&str, &str)],
         each_line: impl Fn(&str) + Send + 'static,
     ) -> anyhow::Result<Self> {
+        let begun = Instant::now();
         let mut child = Command::new(program)
             .args(["serve", "--config"])
             .arg(config)
@@ -74,7 +80,21 @@ impl ServerProcess {
             anyhow::bail!("the server does not serve; its log:\n{}", log.borrow().join("\n"));
         };
         sim.set_webhook_url(&format!("http://{address}/webhooks/github"));
-        Ok(Self { child, address, log })
+        Ok(Self { child, address, served_after: begun.elapsed(), log })
+    }
+
+    /// Returns how long it took from its start until it served.
+    pub(crate) fn served_after(&self) -> Duration {
+        self.served_after
+    }
+
+    /// Waits until the process has ended by itself, and tells how.
+    pub(crate) async fn ended(&mut self, within: Duration) -> anyhow::Result<ExitStatus> {
+        let mut log = self.log.clone();
+        // The log ends with the process.
+        let ended = async { while log.changed().await.is_ok() {} };
+        tokio::time::timeout(within, ended).await?;
+        Ok(self.child.wait()?)
     }
 
     /// Returns the server's address on the web.
@@ -101,15 +121,15 @@ impl ServerProcess {
     }
 
     /// Tells the server to end, as an operator does, and waits until it has ended.
-    pub(crate) async fn terminate(mut self) -> anyhow::Result<std::process::ExitStatus> {
+    pub(crate) async fn terminate(mut self) -> anyhow::Result<ExitStatus> {
         let pid = nix::unistd::Pid::from_raw(self.child.id().try_into()?);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)?;
         // The simulated GitHub lives on this runtime and must go on meanwhile.
         Ok(tokio::task::spawn_blocking(move || self.child.wait()).await??)
     }
 
-    /// Kills the server as a crash would.
-    pub(crate) fn kill(mut self) {
+    /// Kills the server as a crash would; its log stays.
+    pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,7 +1,7 @@
 //! Comments on issues and pull requests, and reactions on anything.
 
 use super::{Actor, check_body};
-use crate::model::{Comment, CommentRef, Reaction, Subject};
+use crate::model::{Comment, CommentRef, Edit, Reaction, Subject};
 use crate::refusal::Refusal;
 use crate::render::merged;
 use crate::world::World;
@@ -27,6 +27,7 @@ impl World {
             body: body.to_owned(),
             created_at: now,
             updated_at: now,
+            edited: None,
         };
         self.thread_mut(repository, number)?.updated_at = now;
         self.repository_mut(repository)?.comments.insert(id, comment);
@@ -50,6 +51,7 @@ impl World {
         let before = std::mem::replace(&mut comment.body, body.to_owned());
         comment.updated_at = Utc::now();
         if before != body {
+            comment.edited = Some(Edit::by(actor));
             let changes = json!({"changes": {"body": {"from": before}}});
             self.emit_comment("edited", repository, id, actor, changes);
         }

@@ -1,7 +1,7 @@
 //! Opening, changing and closing issues (and the issue half of pull requests).
 
 use super::{Actor, check_body, check_title};
-use crate::model::{Issue, IssueRef};
+use crate::model::{Edit, Issue, IssueRef, Subject};
 use crate::refusal::Refusal;
 use crate::world::World;
 use chrono::Utc;
@@ -64,6 +64,7 @@ impl World {
             closed_at: None,
             state_reason: None,
             closed_by: None,
+            edited: None,
         };
         repo.issues.insert(number, issue);
         Ok(number)
@@ -91,7 +92,7 @@ impl World {
             check_title("Issue", title)?;
         }
         check_body("Issue", change.body.as_deref().unwrap_or_default())?;
-        let changes = self.rewrite(repository, number, &change)?;
+        let changes = self.rewrite(repository, number, actor, &change)?;
         if changes != json!({}) {
             self.emit_thread("edited", repository, number, actor, json!({"changes": changes}));
         }
@@ -105,7 +106,13 @@ impl World {
     }
 
     /// Writes a new title and body and gives the `changes` that a webhook tells of them.
-    fn rewrite(&mut self, repository: &str, number: u64, change: &IssueChange) -> Result<Value, Refusal> {
+    fn rewrite(
+        &mut self,
+        repository: &str,
+        number: u64,
+        actor: &Actor,
+        change: &IssueChange,
+    ) -> Result<Value, Refusal> {
         let issue = self.thread_mut(repository, number)?;
         let mut changes = json!({});
         if let Some(title) = change.title.as_ref().filter(|title| **title != issue.title) {
@@ -115,6 +122,7 @@ impl World {
         if let Some(body) = change.body.as_ref().filter(|body| Some(*body) != issue.body.as_ref()) {
             changes["body"] = json!({"from": issue.body.clone().unwrap_or_default()});
             issue.body = Some(body.clone());
+            issue.edited = Some(Edit::by(actor));
         }
         issue.updated_at = Utc::now();
         Ok(changes)
@@ -138,11 +146,42 @@ impl World {
             return Ok(());
         }
         issue.open = open;
+        issue.updated_at = Utc::now();
         issue.closed_at = (!open).then(Utc::now);
         issue.closed_by = (!open).then(|| actor.login.clone());
         let otherwise = if open { "reopened" } else { "completed" };
         issue.state_reason = (!issue.is_pull).then(|| reason.unwrap_or(otherwise).to_owned());
         self.emit_thread(if open { "reopened" } else { "closed" }, repository, number, actor, json!({}));
+        Ok(())
+    }
+
+    /// Deletes an issue with its comments; GitHub lets nobody delete a pull request.
+    pub(crate) fn delete_issue(
+        &mut self,
+        repository: &str,
+        number: u64,
+        actor: &Actor,
+    ) -> Result<(), Refusal> {
+        if self.thread_mut(repository, number)?.is_pull {
+            return Err(Refusal::new(422, "A pull request cannot be deleted"));
+        }
+        // The payload shows the issue a last time, so it is written before the issue goes.
+        self.emit_issue("deleted", repository, number, actor, json!({}));
+        let repo = self.repository_mut(repository)?;
+        repo.issues.remove(&number);
+        repo.deleted.insert(number);
+        let gone: Vec<u64> = repo
+            .comments
+            .values()
+            .filter(|comment| comment.number == number)
+            .map(|comment| comment.id)
+            .collect();
+        repo.comments.retain(|id, _| !gone.contains(id));
+        repo.reactions.retain(|reaction| match reaction.subject {
+            Subject::Issue(on) => on != number,
+            Subject::Comment(id) => !gone.contains(&id),
+            Subject::ReviewComment(_) => true,
+        });
         Ok(())
     }
 

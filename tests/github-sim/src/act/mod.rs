@@ -2,17 +2,21 @@
 
 mod checks;
 mod comments;
+mod installation;
 mod issues;
 mod labels;
 mod pulls;
+mod repositories;
 mod reviews;
 
 pub(crate) use checks::CheckChange;
+pub(crate) use installation::Standing;
 pub(crate) use issues::IssueChange;
 pub(crate) use labels::LabelChange;
 pub(crate) use pulls::{NewPull, PullChange};
 pub(crate) use reviews::NewReviewComment;
 
+use crate::model::Edit;
 use crate::refusal::Refusal;
 use crate::world::World;
 
@@ -26,6 +30,12 @@ const LONGEST_TITLE: usize = 256;
 pub(crate) struct Actor {
     pub(crate) login: String,
     pub(crate) by_app: bool,
+}
+
+impl Edit {
+    fn by(actor: &Actor) -> Self {
+        Self { by: actor.login.clone(), at: chrono::Utc::now() }
+    }
 }
 
 impl World {

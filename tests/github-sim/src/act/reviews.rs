@@ -1,7 +1,7 @@
 //! Reviews and comments on lines of a diff.
 
 use super::{Actor, check_body};
-use crate::model::{CommentRef, Review, ReviewComment};
+use crate::model::{CommentRef, Edit, Review, ReviewComment, Subject};
 use crate::refusal::Refusal;
 use crate::render::merged;
 use crate::repo_git::{self, FileDiff};
@@ -64,11 +64,13 @@ impl World {
             number,
             author: actor.login.clone(),
             body: body.to_owned(),
+            edited: None,
             state: state.to_owned(),
             commit_id,
             submitted_at: Utc::now(),
         };
         self.repository_mut(repository)?.reviews.insert(id, review);
+        self.thread_mut(repository, number)?.updated_at = Utc::now();
         Ok(id)
     }
 
@@ -102,6 +104,7 @@ impl World {
             in_reply_to: new.in_reply_to,
             created_at: now,
             updated_at: now,
+            edited: None,
         };
         self.repository_mut(repository)?.review_comments.insert(id, comment);
         self.emit_review_comment("created", repository, id, actor, json!({}));
@@ -148,8 +151,24 @@ impl World {
         let comment = comments.get_mut(&id).ok_or_else(Refusal::not_found)?;
         let before = std::mem::replace(&mut comment.body, body.to_owned());
         comment.updated_at = Utc::now();
+        comment.edited = Some(Edit::by(actor));
         let changes = json!({"changes": {"body": {"from": before}}});
         self.emit_review_comment("edited", repository, id, actor, changes);
+        Ok(())
+    }
+
+    pub(crate) fn delete_review_comment(
+        &mut self,
+        repository: &str,
+        id: u64,
+        actor: &Actor,
+    ) -> Result<(), Refusal> {
+        self.repository(repository)?.review_comments.get(&id).ok_or_else(Refusal::not_found)?;
+        // The payload shows the comment a last time, so it is written before the comment goes.
+        self.emit_review_comment("deleted", repository, id, actor, json!({}));
+        let repo = self.repository_mut(repository)?;
+        repo.review_comments.remove(&id);
+        repo.reactions.retain(|reaction| reaction.subject != Subject::ReviewComment(id));
         Ok(())
     }
 

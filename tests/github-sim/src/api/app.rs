@@ -1,8 +1,10 @@
 //! The App's own addresses: itself, its installation, tokens, and the delivery log.
 
 use super::respond::{Answer, Asked, Reply, Sent};
+use crate::act::Standing;
 use crate::auth::{AsApp, Caller};
 use crate::core::Shared;
+use crate::log::Delivery;
 use crate::refusal::Refusal;
 use crate::world::World;
 use axum::Router;
@@ -33,11 +35,14 @@ async fn app(State(core): State<Shared>, _: AsApp) -> Answer {
 
 async fn installations(State(core): State<Shared>, _: AsApp, asked: Asked) -> Answer {
     let world = core.read();
-    Ok(Reply::page(&world.base, &asked, vec![world.installation_json()]))
+    let there = world.app.standing != Standing::Gone;
+    let items = there.then(|| world.installation_json()).into_iter().collect();
+    Ok(Reply::page(&world.base, &asked, items))
 }
 
 fn known(world: &World, id: u64) -> Result<(), Refusal> {
-    if world.app.installation_id == id { Ok(()) } else { Err(Refusal::not_found()) }
+    let there = world.app.installation_id == id && world.app.standing != Standing::Gone;
+    if there { Ok(()) } else { Err(Refusal::not_found()) }
 }
 
 async fn installation(State(core): State<Shared>, _: AsApp, Path(id): Path<u64>) -> Answer {
@@ -53,7 +58,11 @@ async fn installation_of(
 ) -> Answer {
     let world = core.read();
     let repo = world.repository(&format!("{owner}/{repo}"))?;
-    if repo.installed { Ok(Reply::ok(world.installation_json())) } else { Err(Refusal::not_found()) }
+    if repo.installed && world.app.standing != Standing::Gone {
+        Ok(Reply::ok(world.installation_json()))
+    } else {
+        Err(Refusal::not_found())
+    }
 }
 
 #[derive(Deserialize)]
@@ -71,6 +80,7 @@ async fn access_token(
 ) -> Answer {
     let mut world = core.write();
     known(&world, id)?;
+    world.check_installation()?;
     let permissions = narrowed(&world.app.permissions, order.permissions)?;
     let repositories = reached(&world, order.repositories, order.repository_ids)?;
     let (token, grant) = world.issue_token(permissions, repositories);
@@ -125,7 +135,7 @@ fn reached(
 
 async fn revoke(State(core): State<Shared>, request: axum::extract::Request) -> Answer {
     let (parts, _) = request.into_parts();
-    let token = crate::auth::bearer(&parts).unwrap_or_default();
+    let token = crate::auth::given(&parts).unwrap_or_default();
     core.write().tokens.remove(token).map(|_| Reply::nothing()).ok_or_else(Refusal::bad_credentials)
 }
 
@@ -174,7 +184,13 @@ async fn deliveries(State(core): State<Shared>, _: AsApp, asked: Asked) -> Answe
     let world = core.read();
     // Newest first; the cursor is the id that the next page starts below.
     let below = asked.get("cursor").and_then(|cursor| cursor.parse::<u64>().ok()).unwrap_or(u64::MAX);
-    let list = world.deliveries.iter().rev().filter(|delivery| delivery.id < below);
+    let succeeded = |delivery: &Delivery| matches!(delivery.status_code, Some(200..400));
+    let wanted = |delivery: &&Delivery| match asked.get("status") {
+        Some("success") => succeeded(delivery),
+        Some("failure") => !succeeded(delivery),
+        _ => true,
+    };
+    let list = world.deliveries.iter().rev().filter(|delivery| delivery.id < below).filter(wanted);
     let items = list.map(|delivery| world.delivery_item_json(delivery)).collect();
     Ok(Reply::page_by_cursor(&world.base, &asked, items))
 }

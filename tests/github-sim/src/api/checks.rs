@@ -94,10 +94,14 @@ async fn annotations(
 pub(super) fn for_ref(world: &World, caller: &Caller, full: &str, sha: &str, asked: &Asked) -> Answer {
     caller.needs("checks", Level::Read)?;
     let repo = world.repository(full)?;
-    let found = repo.check_runs.values().rev().filter(|run| {
+    let all = asked.get("filter") == Some("all");
+    let mut names = std::collections::BTreeSet::new();
+    let found = repo.check_runs.values().rev().filter(move |run| {
         run.head_sha == sha
             && asked.get("check_name").is_none_or(|name| run.name == name)
             && asked.get("status").is_none_or(|status| run.status == status)
+            // Without `filter=all` only the newest run of each name is told.
+            && (names.insert(run.name.clone()) || all)
     });
     let items = found.map(|run| world.check_run_json(repo, run)).collect();
     Ok(Reply::page_of(

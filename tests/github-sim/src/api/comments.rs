@@ -48,10 +48,7 @@ async fn list_all(
     let world = core.read();
     let repo = caller.repository(&world, &owner, &repo)?;
     caller.needs_any(&["issues", "pull_requests"], Level::Read)?;
-    let mut items = listed(&world, repo, &asked, |_| true)?;
-    if asked.get("direction") == Some("desc") {
-        items.reverse();
-    }
+    let items = listed(&world, repo, &asked, |_| true)?;
     Ok(Reply::page(&world.base, &asked, items))
 }
 
@@ -64,7 +61,12 @@ fn listed(
     let since = asked.since()?;
     let fresh = |comment: &&Comment| since.is_none_or(|since| comment.updated_at >= since);
     let found = repo.comments.values().filter(|comment| wanted(comment)).filter(fresh);
-    Ok(found.map(|comment| world.comment_json(repo, comment)).collect())
+    let mut found: Vec<&Comment> = found.collect();
+    // GitHub takes no notice of a direction without a sort, and sorts a thread's own list in no other way.
+    if asked.get("sort").is_some() {
+        asked.sorted(&mut found, false, |comment| (comment.created_at, comment.updated_at));
+    }
+    Ok(found.into_iter().map(|comment| world.comment_json(repo, comment)).collect())
 }
 
 async fn create(

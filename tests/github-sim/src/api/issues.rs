@@ -37,9 +37,7 @@ async fn list(
             && labels.iter().all(|label| issue.labels.iter().any(|on| on.eq_ignore_ascii_case(label)))
     };
     let mut found: Vec<&Issue> = repo.issues.values().filter(wanted).collect();
-    if asked.get("direction") != Some("asc") {
-        found.reverse();
-    }
+    asked.sorted(&mut found, true, |issue| (issue.created_at, issue.updated_at));
     let items = found.into_iter().map(|issue| world.issue_json(repo, issue)).collect();
     Ok(Reply::page(&world.base, &asked, items))
 }

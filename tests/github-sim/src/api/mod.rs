@@ -4,6 +4,7 @@ mod app;
 mod checks;
 mod comments;
 mod git;
+mod graphql;
 mod issues;
 mod labels;
 mod pulls;
@@ -31,6 +32,7 @@ pub(crate) fn routes() -> Router<Shared> {
         .merge(reviews::routes())
         .merge(checks::routes())
         .merge(git::routes())
+        .merge(graphql::routes())
 }
 
 /// Finds a thread that the caller may read or write: an issue by `issues`, a pull request by either
@@ -45,6 +47,9 @@ fn thread<'w>(
     let repo = caller.repository(world, owner, name)?;
     let issue = repo.issues.get(&number);
     may_touch(caller, issue, level)?;
+    if repo.deleted.contains(&number) {
+        return Err(Refusal::new(410, "This issue was deleted"));
+    }
     Ok((repo, issue.ok_or_else(Refusal::not_found)?))
 }
 

@@ -62,9 +62,8 @@ async fn list(
         .filter_map(|pull| Some((pull, repo.issues.get(&pull.number)?)))
         .filter(|(pull, issue)| wanted(pull, issue))
         .collect();
-    if asked.get("direction") != Some("asc") {
-        found.reverse();
-    }
+    let newest_first = asked.get("sort").is_none_or(|sort| sort == "created");
+    asked.sorted(&mut found, newest_first, |(_, issue)| (issue.created_at, issue.updated_at));
     let items = found.into_iter().map(|(pull, issue)| world.pull_summary_json(repo, pull, issue)).collect();
     Ok(Reply::page(&world.base, &asked, items))
 }

@@ -11,7 +11,6 @@ use axum::routing::get;
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/repos/{owner}/{repo}", get(repository))
-        .route("/repositories/{id}", get(repository_by_id))
         .route("/repos/{owner}/{repo}/collaborators/{user}/permission", get(permission))
         .route("/rate_limit", get(rate_limit))
         .route("/users/{user}", get(user))
@@ -26,12 +25,6 @@ async fn repository(
     let world = core.read();
     let repo = caller.repository(&world, &owner, &repo)?;
     Ok(Reply::ok(world.full_repository_json(repo)))
-}
-
-async fn repository_by_id(State(core): State<Shared>, caller: Caller, Path(id): Path<u64>) -> Answer {
-    let world = core.read();
-    let found = world.repositories.iter().find(|repo| repo.id == id && caller.reaches(repo));
-    Ok(Reply::ok(world.full_repository_json(found.ok_or_else(Refusal::not_found)?)))
 }
 
 async fn permission(

@@ -1,6 +1,7 @@
 //! Reading requests and writing answers the way GitHub does.
 
 use crate::core::Shared;
+use crate::model::Time;
 use crate::refusal::Refusal;
 use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -108,10 +109,25 @@ impl Asked {
     }
 
     /// Reads `since`; a time that cannot be read is refused.
-    pub(super) fn since(&self) -> Result<Option<crate::model::Time>, Refusal> {
+    pub(super) fn since(&self) -> Result<Option<Time>, Refusal> {
         let read = |text: &str| chrono::DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
         let since = self.get("since").map(read).transpose();
         since.map_err(|_| Refusal::field("Search", "since", "invalid"))
+    }
+
+    /// Sorts a list as `sort` and `direction` ask; without `sort` it stays as it is, oldest first.
+    pub(super) fn sorted<T>(&self, list: &mut [T], newest_first: bool, times: impl Fn(&T) -> (Time, Time)) {
+        match self.get("sort") {
+            Some("updated") => list.sort_by_key(|item| times(item).1),
+            _ => list.sort_by_key(|item| times(item).0),
+        }
+        let descending = match self.get("direction") {
+            Some(direction) => direction == "desc",
+            None => newest_first,
+        };
+        if descending {
+            list.reverse();
+        }
     }
 
     fn links(&self, base: &str, total: usize) -> Option<String> {

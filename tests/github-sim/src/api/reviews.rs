@@ -6,7 +6,7 @@ use super::respond::{Answer, Asked, Reply, Sent};
 use crate::act::NewReviewComment;
 use crate::auth::{Caller, Level};
 use crate::core::Shared;
-use crate::model::Subject;
+use crate::model::{Repository, ReviewComment};
 use crate::refusal::Refusal;
 use crate::world::World;
 use axum::Router;
@@ -18,8 +18,10 @@ use serde_json::Value;
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/repos/{owner}/{repo}/pulls/{number}/comments", get(comments).post(add_comment))
+        .route("/repos/{owner}/{repo}/pulls/comments", get(all_comments))
         .route("/repos/{owner}/{repo}/pulls/comments/{id}", get(comment).patch(edit_comment).delete(remove))
         .route("/repos/{owner}/{repo}/pulls/{number}/reviews", get(reviews).post(add_review))
+        .route("/repos/{owner}/{repo}/pulls/{number}/reviews/{id}", get(review))
 }
 
 type Spot = Path<(String, String, u64)>;
@@ -32,9 +34,38 @@ async fn comments(
 ) -> Answer {
     let world = core.read();
     let (repo, _, _) = pull(&caller, &world, (&owner, &repo), number, Level::Read)?;
-    let found = repo.review_comments.values().filter(|comment| comment.number == number);
-    let items = found.map(|comment| world.review_comment_json(repo, comment)).collect();
+    let items = listed(&world, repo, &asked, |comment| comment.number == number)?;
     Ok(Reply::page(&world.base, &asked, items))
+}
+
+async fn all_comments(
+    State(core): State<Shared>,
+    caller: Caller,
+    Path((owner, repo)): Path<(String, String)>,
+    asked: Asked,
+) -> Answer {
+    let world = core.read();
+    let repo = caller.repository(&world, &owner, &repo)?;
+    caller.needs("pull_requests", Level::Read)?;
+    let items = listed(&world, repo, &asked, |_| true)?;
+    Ok(Reply::page(&world.base, &asked, items))
+}
+
+fn listed(
+    world: &World,
+    repo: &Repository,
+    asked: &Asked,
+    wanted: impl Fn(&ReviewComment) -> bool,
+) -> Result<Vec<Value>, Refusal> {
+    let since = asked.since()?;
+    let fresh = |comment: &&ReviewComment| since.is_none_or(|since| comment.updated_at >= since);
+    let found = repo.review_comments.values().filter(|comment| wanted(comment)).filter(fresh);
+    let mut found: Vec<&ReviewComment> = found.collect();
+    // GitHub takes no notice of a direction without a sort.
+    if asked.get("sort").is_some() {
+        asked.sorted(&mut found, false, |comment| (comment.created_at, comment.updated_at));
+    }
+    Ok(found.into_iter().map(|comment| world.review_comment_json(repo, comment)).collect())
 }
 
 async fn add_comment(
@@ -87,9 +118,8 @@ async fn edit_comment(
 async fn remove(State(core): State<Shared>, caller: Caller, Path((owner, repo, id)): Spot) -> Answer {
     let mut world = core.write();
     let full = home(&caller, &world, (&owner, &repo), Level::Write)?;
-    let repo = world.repository_mut(&full)?;
-    repo.review_comments.remove(&id).ok_or_else(Refusal::not_found)?;
-    repo.reactions.retain(|reaction| reaction.subject != Subject::ReviewComment(id));
+    let bot = world.bot();
+    world.delete_review_comment(&full, id, &bot)?;
     Ok(Reply::nothing())
 }
 
@@ -104,6 +134,17 @@ async fn reviews(
     let found = repo.reviews.values().filter(|review| review.number == number);
     let items = found.map(|review| world.review_json(repo, review)).collect();
     Ok(Reply::page(&world.base, &asked, items))
+}
+
+async fn review(
+    State(core): State<Shared>,
+    caller: Caller,
+    Path((owner, repo, number, id)): Path<(String, String, u64, u64)>,
+) -> Answer {
+    let world = core.read();
+    let (repo, _, _) = pull(&caller, &world, (&owner, &repo), number, Level::Read)?;
+    let found = repo.reviews.get(&id).filter(|review| review.number == number);
+    Ok(Reply::ok(world.review_json(repo, found.ok_or_else(Refusal::not_found)?)))
 }
 
 #[derive(Deserialize)]

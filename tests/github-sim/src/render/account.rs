@@ -1,6 +1,7 @@
 //! Accounts, the App and its installation.
 
 use super::{addresses, merged, node_id};
+use crate::act::Standing;
 use crate::auth::Grant;
 use crate::model::{Permission, Repository, User, stamp};
 use crate::world::World;
@@ -92,6 +93,10 @@ impl World {
     pub(crate) fn installation_json(&self) -> Value {
         let app = &self.app;
         let account = self.user_json(&app.account);
+        let suspended = match app.standing {
+            Standing::Suspended(at) => Some(at),
+            Standing::Installed | Standing::Gone => None,
+        };
         let api = format!("{}/app/installations/{}", self.base, app.installation_id);
         json!({
             "id": app.installation_id,
@@ -112,8 +117,8 @@ impl World {
             "single_file_name": null,
             "has_multiple_single_files": false,
             "single_file_paths": [],
-            "suspended_by": null,
-            "suspended_at": null,
+            "suspended_by": suspended.map(|_| self.user_json(&app.account)),
+            "suspended_at": suspended.map(stamp),
         })
     }
 

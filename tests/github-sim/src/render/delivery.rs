@@ -1,7 +1,8 @@
 //! The delivery log, as the App may read it.
 
 use super::merged;
-use crate::model::{Delivery, stamp};
+use crate::log::Delivery;
+use crate::model::stamp;
 use crate::world::World;
 use serde_json::{Value, json};
 

@@ -20,7 +20,7 @@ impl World {
         let comments = repo.comments.values().filter(|comment| comment.number == issue.number).count();
         let fields = json!({
             "id": issue.id,
-            "node_id": node_id("I", issue.id),
+            "node_id": self.thread_node_id(repo, issue),
             "url": url,
             "repository_url": self.api(repo),
             "labels_url": format!("{url}/labels{{/name}}"),
@@ -60,6 +60,14 @@ impl World {
                     "merged_at": pull.merged_at.map(stamp),
                 }}),
             ),
+        }
+    }
+
+    /// Gives the global id of an issue, or of the pull request that has its number.
+    pub(crate) fn thread_node_id(&self, repo: &Repository, issue: &Issue) -> String {
+        match repo.pulls.get(&issue.number) {
+            Some(pull) => node_id("PR", pull.id),
+            None => node_id("I", issue.id),
         }
     }
 

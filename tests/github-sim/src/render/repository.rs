@@ -60,7 +60,7 @@ impl World {
             "open_issues_count": open, "open_issues": open,
             "stargazers_count": 0, "watchers_count": 0, "watchers": 0, "forks_count": 0, "forks": 0,
             "has_issues": true, "has_projects": false, "has_downloads": false, "has_wiki": false,
-            "has_pages": false, "has_discussions": false, "archived": false, "disabled": false,
+            "has_pages": false, "has_discussions": false, "archived": repo.archived, "disabled": false,
             "allow_forking": true, "is_template": false, "web_commit_signoff_required": false,
             "topics": [], "custom_properties": {},
         });

@@ -47,6 +47,19 @@ while read -r old new ref; do
 done
 "#;
 
+/// An update hook: refuses pushes to branches that match a protected pattern, as GitHub words it.
+const UPDATE: &str = r#"#!/bin/sh
+printf '%s\n' "$GITHUB_SIM_PROTECTED" | while read -r pattern; do
+  [ -n "$pattern" ] || continue
+  case "$1" in
+    refs/heads/$pattern)
+      echo "error: GH006: Protected branch update failed for $1." >&2
+      echo "error: Changes must be made through a pull request. (protected branch hook declined)" >&2
+      exit 1 ;;
+  esac
+done
+"#;
+
 /// Makes an empty bare repository that may be fetched from and pushed to as one on GitHub.
 pub(crate) fn init(path: &Path, default_branch: &str) -> anyhow::Result<()> {
     let mut options = git2::RepositoryInitOptions::new();
@@ -63,12 +76,11 @@ pub(crate) fn init(path: &Path, default_branch: &str) -> anyhow::Result<()> {
     ] {
         config.set_str(key, value)?;
     }
-    let hook = path.join("hooks/pre-receive");
     std::fs::create_dir_all(path.join("hooks"))?;
-    std::fs::write(&hook, PRE_RECEIVE)?;
-    #[cfg(unix)]
-    {
+    for (name, text) in [("pre-receive", PRE_RECEIVE), ("update", UPDATE)] {
         use std::os::unix::fs::PermissionsExt;
+        let hook = path.join("hooks").join(name);
+        std::fs::write(&hook, text)?;
         std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755))?;
     }
     Ok(())

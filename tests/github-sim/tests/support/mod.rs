@@ -56,7 +56,7 @@ impl Api {
         Self {
             base: sim.url(),
             token: sim.installation_token(),
-            client: reqwest::Client::new(),
+            client: reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap(),
             key: sim.private_key_pem(),
             app_id: sim.app_id(),
         }

@@ -1,0 +1,145 @@
+//! Reads one line as a command.
+
+/// The words behind `/work`.
+const WORDS: [&str; 2] = ["status", "publish"];
+
+/// The fewest digits by which a task is named.
+const FEWEST_DIGITS: usize = 6;
+
+/// The most characters of a name: those of a whole brief id.
+const MOST_CHARS: usize = 64;
+
+/// How alike a word must be to one that exists to be taken for it misspelt, from 0 to 1.
+const ALIKE: f64 = 0.7;
+
+/// What a person asks for; without a task, for all of the thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Ends what runs and cancels what waits.
+    Stop(Option<TaskName>),
+    /// Tells where tasks stand.
+    Status(Option<TaskName>),
+    /// Publishes again what GitHub refused.
+    Publish(Option<TaskName>),
+}
+
+/// How a brief's or a run's id begins, in small letters: at least 6 hex digits, and the `-` of run ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskName(String);
+
+/// A line that is meant for this program and cannot be obeyed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usage {
+    /// Holds the line as it was written.
+    pub line: String,
+    /// Tells what is wrong with it.
+    pub wrong: Wrong,
+}
+
+/// What is wrong with a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wrong {
+    /// `/work` stands alone.
+    NoWord,
+    /// The word behind `/work` is none; holds it, and the one that was probably meant.
+    Word(String, Option<&'static str>),
+    /// What should name a task does not.
+    Task(String),
+    /// Something stands behind the command.
+    TooMuch,
+}
+
+impl TaskName {
+    /// Reads a name, which may stand in backticks.
+    pub fn read(word: &str) -> Option<Self> {
+        let name = word.trim_matches('`').to_ascii_lowercase();
+        let digits = name.bytes().filter(u8::is_ascii_hexdigit).count();
+        let fits = name.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        (fits && digits >= FEWEST_DIGITS && name.len() <= MOST_CHARS).then_some(Self(name))
+    }
+
+    /// Returns the name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Reads a line; `None` when it is not meant for this program.
+pub(super) fn read(line: &str) -> Option<Result<Command, Usage>> {
+    let mut words = line.split_ascii_whitespace();
+    let first = words.next()?.to_ascii_lowercase();
+    let rest: Vec<&str> = words.collect();
+    let command = match first.as_str() {
+        "/stop" => task(&rest).map(Command::Stop),
+        "/work" => work(&rest),
+        _ => return None,
+    };
+    Some(command.map_err(|wrong| Usage { line: line.trim_end().to_owned(), wrong }))
+}
+
+fn work(words: &[&str]) -> Result<Command, Wrong> {
+    let (word, rest) = words.split_first().ok_or(Wrong::NoWord)?;
+    match word.to_ascii_lowercase().as_str() {
+        "status" => task(rest).map(Command::Status),
+        "publish" => task(rest).map(Command::Publish),
+        other => Err(Wrong::Word((*word).to_owned(), nearest(other))),
+    }
+}
+
+fn task(words: &[&str]) -> Result<Option<TaskName>, Wrong> {
+    match words {
+        [] => Ok(None),
+        [word] => TaskName::read(word).map(Some).ok_or_else(|| Wrong::Task((*word).to_owned())),
+        _ => Err(Wrong::TooMuch),
+    }
+}
+
+fn nearest(word: &str) -> Option<&'static str> {
+    let likeness = |known: &str| strsim::jaro_winkler(word, known);
+    let best = WORDS.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(best) >= ALIKE).then_some(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn name(name: &str) -> Option<TaskName> {
+        Some(TaskName::read(name).unwrap())
+    }
+
+    #[test]
+    fn the_commands_are_read_with_and_without_a_task() {
+        assert_eq!(read("/stop"), Some(Ok(Command::Stop(None))));
+        assert_eq!(read("/stop ab12cd34ef56"), Some(Ok(Command::Stop(name("ab12cd34ef56")))));
+        assert_eq!(read("/Work Status `AB12CD`  "), Some(Ok(Command::Status(name("ab12cd")))));
+        assert_eq!(read("/work publish 0199a8f0-0000"), Some(Ok(Command::Publish(name("0199a8f0-0000")))));
+        for other in ["/help", "/stopped", "/works status", "stop", "", "/"] {
+            assert_eq!(read(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_what_was_probably_meant() {
+        let wrong = |line: &str| read(line).unwrap().unwrap_err().wrong;
+        assert_eq!(wrong("/work"), Wrong::NoWord);
+        assert_eq!(wrong("/work stauts"), Wrong::Word("stauts".to_owned(), Some("status")));
+        assert_eq!(wrong("/work Pubish"), Wrong::Word("Pubish".to_owned(), Some("publish")));
+        assert_eq!(wrong("/work qqq"), Wrong::Word("qqq".to_owned(), None));
+        assert_eq!(wrong("/stop please"), Wrong::Task("please".to_owned()));
+        assert_eq!(wrong("/stop ab12c"), Wrong::Task("ab12c".to_owned()));
+        assert_eq!(wrong("/stop ab12cd now"), Wrong::TooMuch);
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_is_short_and_plain_or_none(word in "\\PC{0,80}|[a-fA-F0-9`-]{0,80}") {
+            if let Some(name) = TaskName::read(&word) {
+                prop_assert!((6..=64).contains(&name.as_str().len()));
+                prop_assert!(name.as_str().bytes().all(|byte| b"0123456789abcdef-".contains(&byte)));
+            }
+        }
+    }
+}

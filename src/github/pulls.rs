@@ -1,0 +1,53 @@
+//! Pull requests.
+
+use axum::http::Method;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::client::{GitHub, Kind};
+use super::error::GitHubError;
+use super::installation::{Place, encode};
+
+/// A pull request, as far as the server looks at one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PullRequest {
+    /// Holds its number.
+    pub number: u64,
+    /// Holds its page's address.
+    pub html_url: String,
+    /// Holds who opened it, if the account is still there.
+    pub user: Option<Opener>,
+}
+
+/// Who opened a pull request.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Opener {
+    /// Holds the account's name.
+    pub login: String,
+}
+
+impl GitHub {
+    /// Finds the pull request, open or not, whose head is this branch.
+    pub async fn find_pull_request(
+        &self,
+        place: Place<'_>,
+        head_branch: &str,
+    ) -> Result<Option<PullRequest>, GitHubError> {
+        let owner = place.repository.split('/').next().unwrap_or_default();
+        let head = encode(&format!("{owner}:{head_branch}"));
+        self.find(place.who(), &place.route(&format!("pulls?state=all&head={head}")), Some).await
+    }
+
+    /// Opens a pull request.
+    pub async fn open_pull_request(
+        &self,
+        place: Place<'_>,
+        head: &str,
+        base: &str,
+        title: &str,
+        body: &str,
+    ) -> Result<PullRequest, GitHubError> {
+        let payload = json!({"head": head, "base": base, "title": title, "body": body});
+        self.write(place.who(), Kind::Content, Method::POST, &place.route("pulls"), &payload).await
+    }
+}

@@ -1,0 +1,159 @@
+//! Answers to commands, and notices of what was cancelled: pure functions, one a text.
+
+use std::fmt::Write as _;
+
+use crate::command::{MAX_COMMANDS, Usage, Wrong};
+use crate::queue::task::TaskState;
+use crate::queue::verdict::{PublishVerdict, StopVerdict};
+use crate::store::models::TaskView;
+
+use super::comment::marker;
+use super::format::{chars, code_within, inline_within, link, short};
+
+/// Bounds the tasks that an answer lists.
+const MAX_LISTED: usize = 50;
+
+/// Bounds the parts of an answer, in characters; GitHub takes 65,536.
+const MAX_PARTS: usize = 60_000;
+
+/// Returns the comment that answers the commands of a text, one part a command.
+pub fn answer_comment(parts: &[String], key: &str) -> String {
+    let mut out = marker("notice", key);
+    let mut room = MAX_PARTS;
+    for (at, part) in parts.iter().enumerate() {
+        let size = chars(part) + 2;
+        if size > room {
+            let _ = write!(out, "\n\n{} more answers find no room here.", parts.len() - at);
+            break;
+        }
+        room -= size;
+        let _ = write!(out, "{}{part}", if at == 0 { "\n" } else { "\n\n" });
+    }
+    out.push('\n');
+    out
+}
+
+/// Tells what stopping one task comes to.
+pub fn stop_part(task: &TaskView, verdict: StopVerdict) -> String {
+    let brief = brief(task);
+    match (verdict, task.state) {
+        (StopVerdict::Cancel, TaskState::Blocked(_)) => format!(
+            "⏹️ {brief} is cancelled. What it made is kept, and `codex-brief patch` prints it on the server."
+        ),
+        (StopVerdict::Cancel, _) => format!("⏹️ {brief} is cancelled; it was waiting and will not run."),
+        (StopVerdict::End, _) => {
+            format!("⏹️ {brief} is being stopped; its result comment tells where it was.")
+        }
+        (StopVerdict::Ending, _) => format!("{brief} is being stopped already."),
+        (StopVerdict::TooLate, _) => {
+            format!("{brief} is not stopped: its work has ended and is being published.")
+        }
+        (StopVerdict::Over, state) => format!("{brief} has ended already: {}.", state.as_str()),
+    }
+}
+
+/// Tells that a thread has nothing to stop; `last` is its last task, if it had any.
+pub fn nothing_to_stop(last: Option<&TaskView>) -> String {
+    match last {
+        None => "There is nothing to stop: no brief of this thread was accepted.".to_owned(),
+        Some(task) => format!(
+            "There is nothing to stop. {} was the last of this thread, and it has ended: {}.",
+            brief(task),
+            task.state.as_str()
+        ),
+    }
+}
+
+/// Tells what publishing one task again comes to.
+pub fn publish_part(task: &TaskView, verdict: PublishVerdict) -> String {
+    let brief = brief(task);
+    match (verdict, task.state) {
+        (PublishVerdict::Publish, _) => {
+            format!("⏫ {brief} is being published again; its result comment tells how that ends.")
+        }
+        (PublishVerdict::Publishing, _) => format!("{brief} is being published already."),
+        (PublishVerdict::TooEarly, state) => {
+            format!("{brief} has nothing to publish yet: it is {}.", state.as_str())
+        }
+        (PublishVerdict::Nothing, _) => {
+            format!("{brief} has nothing to publish: it was blocked before its work had ended.")
+        }
+        (PublishVerdict::Over, state) => format!("{brief} has ended already: {}.", state.as_str()),
+    }
+}
+
+/// Tells that nothing of a thread waits to be published.
+pub fn nothing_to_publish() -> String {
+    "There is nothing to publish: no brief of this thread waits for that. `/work status` tells where each stands."
+        .to_owned()
+}
+
+/// Tells that a thread has no tasks.
+pub fn nothing_known() -> String {
+    "No brief of this thread was accepted yet.".to_owned()
+}
+
+/// Tells that no task of the repository is named so.
+pub fn unknown_task(name: &str) -> String {
+    format!(
+        "No brief or run of this repository begins with {}. `/work status` lists those of this thread.",
+        code_within(name, 80)
+    )
+}
+
+/// Tells that several tasks of the repository are named so.
+pub fn ambiguous_task(name: &str, tasks: &[TaskView]) -> String {
+    let briefs: Vec<String> = tasks.iter().take(MAX_LISTED).map(brief).collect();
+    format!("{} is the beginning of several: {}. Write more of it.", code_within(name, 80), briefs.join(", "))
+}
+
+/// Tells how a command is written that could not be read.
+pub fn usage_part(usage: &Usage) -> String {
+    let line = code_within(&usage.line, 200);
+    let wrong = match &usage.wrong {
+        Wrong::NoWord => "it lacks a word behind `/work`".to_owned(),
+        Wrong::Word(word, None) => format!("there is no {}", code_within(&format!("/work {word}"), 100)),
+        Wrong::Word(word, Some(meant)) => {
+            format!(
+                "there is no {}; did you mean `/work {meant}`?",
+                code_within(&format!("/work {word}"), 100)
+            )
+        }
+        Wrong::Task(word) => format!(
+            "{} names no brief or run: write at least 6 digits of the id that the comments show",
+            code_within(word, 100)
+        ),
+        Wrong::TooMuch => "nothing may stand behind it on its line".to_owned(),
+    };
+    format!(
+        "❓ {line} was not obeyed: {wrong}\n\n- `/stop [task]` ends what runs and cancels what waits\n- `/work status \
+         [task]` tells where each brief stands\n- `/work publish [task]` publishes again what GitHub did not take"
+    )
+}
+
+/// Tells that a text holds more commands than are obeyed.
+pub fn too_many_part(more: usize) -> String {
+    let (s, were) = if more == 1 { ("", "was") } else { ("s", "were") };
+    format!("❓ {more} more command{s} of this text {were} not obeyed; it may hold {MAX_COMMANDS}.")
+}
+
+/// Returns the notice that briefs were cancelled; `why` tells what was taken back.
+pub fn cancelled_comment(tasks: &[TaskView], actor: &str, why: &str, key: &str) -> String {
+    let briefs: Vec<String> = tasks.iter().take(MAX_LISTED).map(brief).collect();
+    let (verb, they) = if tasks.len() == 1 { ("is", "it") } else { ("are", "they") };
+    format!(
+        "{}\n⏹️ {} {verb} cancelled, since {} ({}); {they} will not run.\n",
+        marker("notice", key),
+        briefs.join(", "),
+        inline_within(why, 200),
+        inline_within(actor, 100)
+    )
+}
+
+fn brief(task: &TaskView) -> String {
+    let id = short(&task.brief.id.to_string());
+    format!("Brief {}", link(&id, &task.brief.source_url))
+}
+
+#[cfg(test)]
+mod tests;

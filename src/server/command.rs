@@ -1,0 +1,202 @@
+//! Obeys the commands of a text: what becomes of tasks, and what the thread is told.
+
+use super::Server;
+use super::operate::{self, Asker, MOST_LISTED};
+use crate::command::{Command, Commands, Found, TaskName};
+use crate::publish::answer;
+use crate::publish::status::status_table;
+use crate::queue::verdict::{PublishVerdict, StopVerdict, publish_verdict};
+use crate::store::models::{TaskFilter, TaskView};
+use crate::store::{StoreError, TaskChange};
+use crate::webhook::event::TextEvent;
+
+/// What commands come to.
+#[derive(Debug, Default)]
+pub(super) struct Obeyed {
+    /// Holds what becomes of tasks.
+    pub(super) changes: Vec<TaskChange>,
+    /// Holds what the thread is told.
+    pub(super) parts: Vec<String>,
+    /// Tells that what is told follows from the runs themselves, so that a reaction is enough.
+    pub(super) quiet: bool,
+    /// Tells that everything in the thread was stopped, whatever of it comes late.
+    pub(super) stopped: bool,
+}
+
+/// The tasks that a command means, or why it means none.
+enum Meant {
+    Tasks(Vec<TaskView>),
+    Told(String),
+}
+
+/// Returns the commands of a text that were not looked at before.
+pub(super) async fn fresh(
+    server: &Server,
+    event: &TextEvent,
+    commands: Commands,
+) -> Result<Commands, StoreError> {
+    if commands.found.is_empty() {
+        return Ok(commands);
+    }
+    let known = server.store.known_commands(event.source).await?;
+    let is_new = |found: &Found| !known.contains(&(found.words.clone(), found.nth));
+    let found: Vec<Found> = commands.found.into_iter().filter(is_new).collect();
+    let more = if found.is_empty() { 0 } else { commands.more };
+    Ok(Commands { found, more })
+}
+
+/// Decides what commands come to; reads the store, and writes nothing.
+pub(super) async fn obey(
+    server: &Server,
+    event: &TextEvent,
+    commands: &Commands,
+) -> Result<Obeyed, StoreError> {
+    let mut obeyed = Obeyed { quiet: true, ..Obeyed::default() };
+    for found in &commands.found {
+        match &found.command {
+            Ok(Command::Stop(task)) => stop(server, event, task.as_ref(), &mut obeyed).await?,
+            Ok(Command::Publish(task)) => publish(server, event, task.as_ref(), &mut obeyed).await?,
+            Ok(Command::Status(task)) => {
+                obeyed.quiet = false;
+                obeyed.parts.push(status(server, event, task.as_ref()).await?);
+            }
+            Err(usage) => {
+                obeyed.quiet = false;
+                obeyed.parts.push(answer::usage_part(usage));
+            }
+        }
+    }
+    if commands.more > 0 {
+        obeyed.quiet = false;
+        obeyed.parts.push(answer::too_many_part(commands.more));
+    }
+    Ok(obeyed)
+}
+
+async fn stop(
+    server: &Server,
+    event: &TextEvent,
+    name: Option<&TaskName>,
+    obeyed: &mut Obeyed,
+) -> Result<(), StoreError> {
+    let open = TaskFilter {
+        open_only: true,
+        // What was asked for after the stop was written is not meant by it, however late it comes.
+        written_until_ms: Some(event.updated_at_ms),
+        ..thread(event)
+    };
+    let tasks = match meant(server, event, name, open).await? {
+        Meant::Tasks(tasks) => tasks,
+        Meant::Told(part) => {
+            obeyed.quiet = false;
+            obeyed.parts.push(part);
+            return Ok(());
+        }
+    };
+    if tasks.is_empty() {
+        let last = server.store.tasks(&TaskFilter { most: 1, ..thread(event) }).await?;
+        obeyed.quiet = false;
+        obeyed.parts.push(answer::nothing_to_stop(last.first()));
+    }
+    if name.is_none() {
+        // A brief from before that comes late is meant, too.
+        obeyed.stopped = true;
+    }
+    let asker = Asker { actor: &event.sender.login, why: "`/stop` in the thread" };
+    for task in &tasks {
+        let (mut verdict, change) = operate::stop(task, asker);
+        match change {
+            Some(change) if obeyed.changes.iter().all(|other| other.task != task.id) => {
+                obeyed.changes.push(change);
+            }
+            // Another command of the same text has it already.
+            Some(_) => verdict = StopVerdict::Ending,
+            None => {}
+        }
+        obeyed.quiet &= verdict == StopVerdict::End;
+        obeyed.parts.push(answer::stop_part(task, verdict));
+    }
+    Ok(())
+}
+
+async fn publish(
+    server: &Server,
+    event: &TextEvent,
+    name: Option<&TaskName>,
+    obeyed: &mut Obeyed,
+) -> Result<(), StoreError> {
+    obeyed.quiet = false;
+    let tasks = match meant(server, event, name, TaskFilter { open_only: true, ..thread(event) }).await? {
+        Meant::Tasks(tasks) => tasks,
+        Meant::Told(part) => {
+            obeyed.parts.push(part);
+            return Ok(());
+        }
+    };
+    let asker = Asker { actor: &event.sender.login, why: "`/work publish` in the thread" };
+    let parts = obeyed.parts.len();
+    for task in &tasks {
+        if name.is_none() && publish_verdict(task.state, task.publishing) != PublishVerdict::Publish {
+            continue;
+        }
+        let (mut verdict, change) = operate::publish(task, asker);
+        match change {
+            Some(change) if obeyed.changes.iter().all(|other| other.task != task.id) => {
+                obeyed.changes.push(change);
+            }
+            Some(_) => verdict = PublishVerdict::Publishing,
+            None => {}
+        }
+        obeyed.parts.push(answer::publish_part(task, verdict));
+    }
+    if obeyed.parts.len() == parts {
+        obeyed.parts.push(answer::nothing_to_publish());
+    }
+    Ok(())
+}
+
+async fn status(server: &Server, event: &TextEvent, name: Option<&TaskName>) -> Result<String, StoreError> {
+    let tasks = match meant(server, event, name, thread(event)).await? {
+        Meant::Tasks(tasks) => tasks,
+        Meant::Told(part) => return Ok(part),
+    };
+    if tasks.is_empty() {
+        return Ok(answer::nothing_known());
+    }
+    let mut lines = Vec::new();
+    for task in &tasks {
+        lines.push(operate::line(&server.store, task).await?);
+    }
+    Ok(status_table(&lines))
+}
+
+fn thread(event: &TextEvent) -> TaskFilter {
+    TaskFilter {
+        repository: Some(event.home.id),
+        thread: Some(event.thread.number),
+        most: MOST_LISTED,
+        ..TaskFilter::default()
+    }
+}
+
+/// Finds the tasks that a command means: the named one of the repository, or else those of a filter.
+async fn meant(
+    server: &Server,
+    event: &TextEvent,
+    name: Option<&TaskName>,
+    otherwise: TaskFilter,
+) -> Result<Meant, StoreError> {
+    let Some(name) = name else { return Ok(Meant::Tasks(server.store.tasks(&otherwise).await?)) };
+    let named = TaskFilter {
+        repository: Some(event.home.id),
+        prefix: Some(name.as_str().to_owned()),
+        most: MOST_LISTED,
+        ..TaskFilter::default()
+    };
+    let tasks = server.store.tasks(&named).await?;
+    Ok(match tasks.len() {
+        0 => Meant::Told(answer::unknown_task(name.as_str())),
+        1 => Meant::Tasks(tasks),
+        _ => Meant::Told(answer::ambiguous_task(name.as_str(), &tasks)),
+    })
+}
