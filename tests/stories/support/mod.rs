@@ -162,6 +162,8 @@ impl Town {
         let marker = brief(&[("mark", "echo done > marker.txt")], &["marker.txt"]);
         let issue = self.sim.open_issue(REPO, "maria", "Marker", &marker).unwrap();
         self.result(issue.number, 1).await;
+        // Also the webhook of that comment is on its way no more.
+        self.sim.settled(SOON).await.unwrap();
     }
 
     /// Opens the server's store beside the server.
