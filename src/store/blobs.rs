@@ -83,7 +83,7 @@ pub enum BlobError {
     #[error("the stored content of {0} is damaged")]
     Damaged(BlobId),
     /// The disk, or the reader, failed.
-    #[error(transparent)]
+    #[error("{0}")]
     Io(#[from] io::Error),
 }
 

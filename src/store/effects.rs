@@ -195,13 +195,7 @@ impl Store {
     /// Moves everything that waits for a time by so many milliseconds, as the clock was.
     pub async fn shift_waits(&self, by_ms: i64) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        for shift in [
-            "UPDATE deliveries SET not_before = not_before + ? WHERE state = 'pending' AND not_before > 0",
-            "UPDATE effects SET not_before = not_before + ? WHERE state = 'owed' AND not_before > 0",
-            "UPDATE tasks SET not_before = not_before + ? WHERE state = 'queued' AND not_before > 0",
-        ] {
-            sqlx::query(shift).bind(by_ms).execute(&mut *tx).await?;
-        }
+        shift(&mut tx, by_ms).await?;
         Ok(tx.commit().await?)
     }
 
@@ -212,6 +206,18 @@ impl Store {
             .await?;
         Ok(unsigned(row.get("n")))
     }
+}
+
+/// Moves all waits by so many milliseconds.
+pub(super) async fn shift(tx: &mut Transaction<'_, Sqlite>, by_ms: i64) -> Result<(), StoreError> {
+    for shift in [
+        "UPDATE deliveries SET not_before = not_before + ? WHERE state = 'pending' AND not_before > 0",
+        "UPDATE effects SET not_before = not_before + ? WHERE state = 'owed' AND not_before > 0",
+        "UPDATE tasks SET not_before = not_before + ? WHERE state = 'queued' AND not_before > 0",
+    ] {
+        sqlx::query(shift).bind(by_ms).execute(&mut **tx).await?;
+    }
+    Ok(())
 }
 
 fn read(row: &SqliteRow) -> Result<Effect, StoreError> {

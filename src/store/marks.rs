@@ -61,7 +61,12 @@ impl Store {
         let first_start =
             sqlx::query("SELECT at FROM marks WHERE name = ?").bind(FIRST_START).fetch_one(&mut *tx).await?;
         set_mark(&mut tx, ALIVE, now).await?;
-        // A clock that was set back tells nothing of how long the server was down.
+        // A clock that was set back tells nothing of how long the server was down; what waits by its old time
+        // would wait so much longer.
+        let ahead = alive.unwrap_or(now) - now;
+        if ahead > OUTAGE_MS {
+            super::effects::shift(&mut tx, -ahead).await?;
+        }
         let alive = alive.unwrap_or(now).min(now);
         if watching && now - alive > OUTAGE_MS {
             open_gap(&mut tx, alive, now).await?;

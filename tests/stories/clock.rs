@@ -62,3 +62,24 @@ async fn a_clock_that_is_set_back_an_hour_makes_nothing_wait_an_hour_longer() {
     assert_eq!(town.own_comments(issue.number).len(), 1);
     assert_eq!(town.sim.pulls(REPO).len(), 2);
 }
+
+#[tokio::test]
+async fn a_clock_that_is_set_right_between_two_starts_makes_nothing_wait_an_hour_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = folder.path().join("clock");
+    let mut town = town_at(&clock, "+3600s", &[]).await;
+    town.sim.fault(Fault::new("POST", "/comments").secondary_rate_limit(5));
+    let text = brief(&[("write", "echo x > x.txt")], &["x.txt"]);
+    let issue = town.sim.open_issue(REPO, "maria", "Right", &text).unwrap();
+    let mut store = town.store().await;
+    let put_off = "SELECT 1 FROM effects WHERE state = 'owed' AND not_before > 0";
+    town.until(async || sqlx::query(put_off).fetch_optional(&mut store).await.unwrap().is_some()).await;
+    drop(store);
+    town.crash();
+    std::fs::write(&clock, "+0s").unwrap();
+    town.start_again();
+    let (comment, result) = town.result(issue.number, 1).await;
+    assert_eq!(result["status"], "success", "{}", comment.body);
+    town.everything_else_is_done().await;
+    assert_eq!(town.own_comments(issue.number).len(), 1);
+}

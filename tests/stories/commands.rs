@@ -210,3 +210,28 @@ async fn a_stop_that_comes_late_leaves_what_was_asked_for_after_it() {
     town.told(issue.number, "There is nothing to stop").await;
     assert_eq!(town.result(issue.number, 1).await.1["status"], "success");
 }
+
+#[tokio::test]
+async fn a_brief_that_comes_later_than_the_stop_after_it_does_not_run() {
+    let town = Town::new().await;
+    // The first look for missed deliveries is over by then, and the next one is far.
+    town.everything_else_is_done().await;
+    let url = format!("{}/webhooks/github", town.server.url());
+    town.sim.set_webhook_url("http://127.0.0.1:9/nowhere");
+    let text = brief(&[("write", "echo x > x.txt")], &["x.txt"]);
+    let issue = town.sim.open_issue(REPO, "maria", "Overtaken", &text).unwrap();
+    town.sim.settled(crate::support::SOON).await.unwrap();
+    town.sim.set_webhook_url(&url);
+    let written = chrono::Utc::now().timestamp();
+    while chrono::Utc::now().timestamp() <= written {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    town.sim.comment(REPO, issue.number, "maria", "/stop").unwrap();
+    town.told(issue.number, "There is nothing to stop").await;
+    let deliveries = town.sim.deliveries();
+    let missed = deliveries.iter().find(|delivery| delivery.status_code != Some(202)).unwrap();
+    town.sim.redeliver(&missed.guid).unwrap();
+    town.everything_else_is_done().await;
+    assert_eq!(town.sim.pulls(REPO).len(), 2);
+    assert_eq!(town.own_comments(issue.number).len(), 1);
+}

@@ -1,12 +1,13 @@
 //! A server that dies and a GitHub that fails: one pull request and one comment all the same.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
 use github_sim::Fault;
 
-use crate::support::{REPO, Town, brief};
+use crate::support::{LANE, REPO, Town, brief};
 
 #[tokio::test]
 async fn a_server_that_dies_during_a_run_ends_it_after_the_next_start() {
@@ -73,6 +74,35 @@ async fn a_brief_that_takes_the_server_down_twice_is_not_tried_again() {
     }
     let (_, result) = town.result(issue.number, 1).await;
     assert_eq!(result["problem"]["code"], "quarantined");
+}
+
+#[tokio::test]
+async fn a_brief_that_takes_its_lane_down_twice_is_not_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    // A run's own user starts its sandbox.
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
+    // Each call but those that ask for the version takes a line of `fates`, and fails if it is `broken`.
+    let bubblewrap = folder.path().join("bwrap");
+    let real = std::process::Command::new("sh").args(["-c", "command -v bwrap"]).output().unwrap();
+    let (fates, real) = (folder.path().join("fates"), String::from_utf8(real.stdout).unwrap());
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = --version ] || {{ fate=$(head -n 1 '{0}'); sed -i 1d '{0}'; }}\n\
+         [ \"$fate\" = broken ] && exit 1\nexec {1} \"$@\"\n",
+        fates.display(),
+        real.trim()
+    );
+    std::fs::write(&fates, "").unwrap();
+    std::fs::write(&bubblewrap, script).unwrap();
+    std::fs::set_permissions(&bubblewrap, PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let town = Town::with(LANE, &[("PATH", &path)]).await;
+    town.logged("the lane takes work").await;
+    // The second run comes after a trial that finds nothing wrong.
+    std::fs::write(&fates, "broken\nfine\nbroken\n").unwrap();
+    let (comment, result) = town.run(&[("write", "echo x > x.txt")], &["x.txt"]).await;
+    assert_eq!(result["problem"]["code"], "quarantined", "{}", comment.body);
+    assert_eq!(town.server.log().matches("run begins").count(), 2);
+    assert!(town.sim.pulls(REPO).is_empty());
 }
 
 #[tokio::test]

@@ -60,6 +60,39 @@ async fn a_suspended_app_publishes_once_it_is_let_in_again() {
 }
 
 #[tokio::test]
+async fn an_app_that_is_taken_out_publishes_once_it_is_let_in_again() {
+    let town = Town::with(LANE, &[SOON_AGAIN]).await;
+    let issue = town.sim.open_issue(REPO, "maria", "Uninstall", &brief(&SLOW, &["x.txt"])).unwrap();
+    town.logged("step begins").await;
+    town.sim.set_installed(REPO, false).unwrap();
+    town.logged("state=\"blocked\"").await;
+    assert!(town.sim.pulls(REPO).is_empty());
+    town.sim.set_installed(REPO, true).unwrap();
+    town.until(async || town.result(issue.number, 1).await.1["status"] == "success").await;
+    assert_eq!(town.sim.pulls(REPO).len(), 1);
+    assert_eq!(town.own_comments(issue.number).len(), 1);
+    assert_eq!(town.server.log().matches("run begins").count(), 1);
+}
+
+#[tokio::test]
+async fn a_run_that_finds_github_away_waits_and_runs_once_it_is_back() {
+    let town = Town::new().await;
+    town.sim.fault(Fault::new("*", ".git/").status(502).times(1_000));
+    let issue = town.sim.open_issue(REPO, "maria", "Away", &brief(&STEP, &["x.txt"])).unwrap();
+    town.logged("GitHub cannot be reached; the task waits").await;
+    assert!(town.own_comments(issue.number).is_empty());
+    town.sim.clear_faults();
+    // It would be tried again after half a minute.
+    let mut store = town.store().await;
+    sqlx::query("UPDATE tasks SET not_before = 1").execute(&mut store).await.unwrap();
+    town.everything_else_is_done().await;
+    let (comment, result) = town.result(issue.number, 1).await;
+    assert_eq!(result["status"], "success", "{}", comment.body);
+    assert_eq!(town.own_comments(issue.number).len(), 1);
+    assert_eq!(town.sim.pulls(REPO).len(), 2);
+}
+
+#[tokio::test]
 async fn a_repository_that_is_renamed_during_a_run_gets_its_pull_request_all_the_same() {
     let town = Town::new().await;
     let issue = town.sim.open_issue(REPO, "maria", "Rename", &brief(&SLOW, &["x.txt"])).unwrap();

@@ -207,6 +207,29 @@ async fn a_full_disk_delays_a_server_that_stays_up_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn changes_that_find_the_disk_full_wait_for_room() {
+    let mut town = Town::new().await;
+    town.server.kill();
+    // Only the contents of changed files lie on the small disk.
+    let blobs = town.state().join("blobs");
+    fs::create_dir_all(&blobs).unwrap();
+    let small = format!("mount -t tmpfs -o size=1m,mode=700 small '{}'\n", blobs.display());
+    let script = in_own_mounts(&town, &small);
+    town.start_as(&script);
+    let filler = PathBuf::from(format!("/proc/{}/root{}/filler", town.server.pid(), blobs.display()));
+    let mut file = fs::File::create(&filler).unwrap();
+    while file.write_all(&[1; 4096]).is_ok() {}
+    let text = brief(&[("write", "head -c 100000 /dev/zero > x.txt")], &["x.txt"]);
+    let issue = town.sim.open_issue(REPO, "maria", "Full", &text).unwrap();
+    town.logged("the run's changes wait for room").await;
+    drop(file);
+    fs::remove_file(&filler).unwrap();
+    let (comment, result) = town.result(issue.number, 1).await;
+    assert_eq!(result["status"], "success", "{}", comment.body);
+    assert_eq!(town.server.log().matches("run begins").count(), 1);
+}
+
+#[tokio::test]
 async fn a_server_that_is_killed_in_a_migration_makes_it_at_its_next_start() {
     let mut town = Town::new().await;
     town.server.kill();
