@@ -1,7 +1,7 @@
 //! Takes up what a server or a lane that is gone left half done.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
@@ -45,18 +45,23 @@ impl fmt::Display for Loss {
 ///
 /// Runs before the workers start, so no run of this process exists yet.
 pub async fn recover(server: &Server) {
-    take_over(server).await;
+    let dead = end_processes(server).await;
+    // A workspace may be big, and nobody waits for its end.
+    let runs = server.runs_root.clone();
+    tokio::spawn(remove_workspaces(runs, dead));
+    queue_again(server).await;
     outbox::remember_writes(server).await;
 }
 
 /// Queues again what was running, and removes what is left of dead runs; what was judged is owed by the
 /// outbox already.
 pub(super) async fn take_over(engine: &Engine) {
-    let runs = engine.runs_root.clone();
-    let cleaned = tokio::task::spawn_blocking(move || remove_workspaces(&runs)).await;
-    if let Ok(Err(error)) = cleaned {
-        log_internal("workspaces of dead runs cannot be removed", &error);
-    }
+    let dead = end_processes(engine).await;
+    remove_workspaces(engine.runs_root.clone(), dead).await;
+    queue_again(engine).await;
+}
+
+async fn queue_again(engine: &Engine) {
     match engine.store.leases().await {
         Ok(leases) => {
             for lease in leases {
@@ -69,26 +74,50 @@ pub(super) async fn take_over(engine: &Engine) {
     }
 }
 
-/// Ends what is left of dead runs, and removes their folders but for the logs.
-fn remove_workspaces(runs: &Path) -> std::io::Result<()> {
+/// Ends the processes that dead runs left, and returns the runs that left a workspace.
+async fn end_processes(engine: &Engine) -> Vec<String> {
+    let runs = engine.runs_root.clone();
+    let ended = tokio::task::spawn_blocking(move || {
+        let dead = with_workspace(&runs)?;
+        if !dead.is_empty() {
+            kill_orphans(&dead);
+        }
+        Ok(dead)
+    });
+    let why: std::io::Error = match ended.await {
+        Ok(Ok(dead)) => return dead,
+        Ok(Err(error)) => error,
+        Err(error) => error.into(),
+    };
+    log_internal("what dead runs left cannot be looked for", &why);
+    Vec::new()
+}
+
+/// Returns the names of the runs that are not cleaned up yet: only they can have left anything.
+fn with_workspace(runs: &Path) -> std::io::Result<Vec<String>> {
     let entries = match std::fs::read_dir(runs) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    // Only runs that are not cleaned up yet can have left anything; their names are unique.
     let is_left = |name: &String| RunDirs::of(runs, name).is_ok_and(|dirs| dirs.has_workspace());
-    let dead: Vec<String> = names.filter(|name| Uuid::try_parse(name).is_ok() && is_left(name)).collect();
-    if !dead.is_empty() {
-        kill_orphans(&dead);
+    Ok(names.filter(|name| Uuid::try_parse(name).is_ok() && is_left(name)).collect())
+}
+
+/// Removes the folders of runs but for the logs.
+async fn remove_workspaces(runs: PathBuf, dead: Vec<String>) {
+    let removed = tokio::task::spawn_blocking(move || {
+        for name in &dead {
+            // One that cannot be removed does not keep the others.
+            if let Err(error) = RunDirs::of(&runs, name).and_then(|dirs| dirs.remove_all_but_logs()) {
+                log_internal("the workspace of a dead run cannot be removed", &error);
+            }
+        }
+    });
+    if let Err(error) = removed.await {
+        log_internal("workspaces of dead runs cannot be removed", &error);
     }
-    let mut removed = Ok(());
-    for name in &dead {
-        // One that cannot be removed does not keep the others.
-        removed = RunDirs::of(runs, name)?.remove_all_but_logs().and(removed);
-    }
-    removed
 }
 
 /// Queues a task whose run was lost again, or quarantines it when that happened too often.

@@ -5,6 +5,7 @@ use sqlx::{Row, Sqlite, Transaction};
 
 use super::models::Effect;
 use super::sqlite::{Store, StoreError, now_ms, signed, unsigned};
+use crate::error::log_internal;
 
 /// The least time between two edits of a comment or label, in milliseconds: whoever reads along sees
 /// enough, and GitHub is not flooded.
@@ -73,12 +74,34 @@ impl Store {
 
     /// Returns the oldest effect that is owed to an installation and may be tried by now; check runs and
     /// labels come after what people read. What comes after one that was put off in the same thread
-    /// waits for it, so that a thread reads in order.
+    /// waits for it, so that a thread reads in order. One that this program cannot read is given up, so that
+    /// it keeps no other waiting.
     pub async fn next_effect(
         &self,
         installation: u64,
         publishing: bool,
     ) -> Result<Option<Effect>, StoreError> {
+        while let Some(row) = self.next_effect_row(installation, publishing).await? {
+            match read(&row) {
+                Err(StoreError::Entry(error)) => {
+                    log_internal("an effect cannot be read and is given up", &error);
+                    sqlx::query("UPDATE effects SET state = 'given_up', reason = ? WHERE id = ?")
+                        .bind(format!("it cannot be read: {error}"))
+                        .bind(row.get::<i64, _>("id"))
+                        .execute(&self.writer)
+                        .await?;
+                }
+                effect => return effect.map(Some),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn next_effect_row(
+        &self,
+        installation: u64,
+        publishing: bool,
+    ) -> Result<Option<SqliteRow>, StoreError> {
         let row = sqlx::query(
             "SELECT * FROM effects AS effect
              WHERE state = 'owed' AND installation_id = ?1 AND not_before <= ?2 AND (kind = 'publish') = ?3
@@ -96,7 +119,7 @@ impl Store {
         .bind(publishing)
         .fetch_optional(&self.reader)
         .await?;
-        row.map(|row| read(&row)).transpose()
+        Ok(row)
     }
 
     /// Returns the time at which the next effect that was put off may be tried, in milliseconds since 1970.

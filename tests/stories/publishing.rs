@@ -71,3 +71,21 @@ async fn edits_of_a_comment_that_follow_each_other_become_one() {
     let edits = edits(town.sim.requests());
     assert!((1..=3).contains(&edits), "{edits} edits of {}", told.id);
 }
+
+#[tokio::test]
+async fn a_write_that_cannot_be_read_keeps_no_other_waiting() {
+    let town = Town::new().await;
+    town.run(&[("write", "echo x > x.txt")], &["x.txt"]).await;
+    let mut store = town.store().await;
+    let foreign = "INSERT INTO effects
+            (key, kind, installation_id, repository_id, repository, thread_number, payload)
+        SELECT 'foreign', 'comment', installation_id, repository_id, repository, thread_number, '{\"of\":\"later\"}'
+        FROM effects LIMIT 1";
+    sqlx::query(foreign).execute(&mut store).await.unwrap();
+    let (_, result) = town.run(&[("write", "echo y > y.txt")], &["y.txt"]).await;
+    assert_eq!(result["status"], "success");
+    assert!(town.server.log().contains("an effect cannot be read and is given up"));
+    let state = "SELECT state FROM effects WHERE key = 'foreign'";
+    let state: String = sqlx::query_scalar(state).fetch_one(&mut store).await.unwrap();
+    assert_eq!(state, "given_up");
+}

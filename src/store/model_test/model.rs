@@ -194,6 +194,10 @@ impl Model {
             return false;
         }
         (task.state, task.reason) = (TaskState::Cancelled, Some("stopped (maria)".to_owned()));
+        // What was judged is not published any more.
+        for run in self.runs.values_mut().filter(|run| run.task == id && run.state == "judged") {
+            run.state = "finished".to_owned();
+        }
         self.owe(owed);
         true
     }
