@@ -50,7 +50,20 @@ pub async fn recover(server: &Server) {
     let runs = server.runs_root.clone();
     tokio::spawn(remove_workspaces(runs, dead));
     queue_again(server).await;
+    warn_of_missing_lanes(server).await;
     outbox::remember_writes(server).await;
+}
+
+/// Tells the operator of tasks that wait for a lane which the configuration does not have any more.
+async fn warn_of_missing_lanes(server: &Server) {
+    match server.store.queued_by_lane().await {
+        Ok(queued) => {
+            for (lane, tasks) in queued.iter().filter(|(lane, _)| server.lanes.get(lane).is_none()) {
+                tracing::warn!(lane, tasks, "tasks wait for a lane that is not there or is switched off");
+            }
+        }
+        Err(error) => drop(log_internal("the queued tasks cannot be counted", &error)),
+    }
 }
 
 /// Queues again what was running, and removes what is left of dead runs; what was judged is owed by the

@@ -207,6 +207,14 @@ impl Store {
         Ok(unsigned(row.get("n")))
     }
 
+    /// Counts the tasks that are queued, by lane.
+    pub async fn queued_by_lane(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        let rows = sqlx::query("SELECT lane, COUNT(*) AS n FROM tasks WHERE state = 'queued' GROUP BY lane")
+            .fetch_all(&self.reader)
+            .await?;
+        Ok(rows.iter().map(|row| (row.get("lane"), unsigned(row.get("n")))).collect())
+    }
+
     /// Counts the tasks in each state.
     pub async fn task_counts(&self) -> Result<BTreeMap<String, u64>, StoreError> {
         let rows = sqlx::query("SELECT state, COUNT(*) AS n FROM tasks GROUP BY state")

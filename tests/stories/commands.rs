@@ -235,3 +235,24 @@ async fn a_brief_that_comes_later_than_the_stop_after_it_does_not_run() {
     assert_eq!(town.sim.pulls(REPO).len(), 2);
     assert_eq!(town.own_comments(issue.number).len(), 1);
 }
+
+#[tokio::test]
+async fn what_waits_for_a_lane_that_is_gone_is_told_to_the_operator_and_runs_once_it_is_back() {
+    let lane = "[[lane]]\nname = \"other\"\n";
+    let mut town = Town::with_lanes(&format!("{lane}enabled = true\n\n{}", crate::support::LANE)).await;
+    let blocker = crate::support::brief_for("other", REPO, &[("slow", "sleep 4\ntrue > y.txt")], &["y.txt"]);
+    town.sim.open_issue(REPO, "maria", "Runs", &blocker).unwrap();
+    town.logged("step begins").await;
+    let text = crate::support::brief_for("other", REPO, &[("write", "echo x > x.txt")], &["x.txt"]);
+    let issue = town.sim.open_issue(REPO, "maria", "Waits", &text).unwrap();
+    town.seen(issue.number).await;
+    town.crash();
+    let with = std::fs::read_to_string(&town.config).unwrap();
+    std::fs::write(&town.config, with.replace("enabled = true", "enabled = false")).unwrap();
+    town.start_again();
+    town.logged("tasks wait for a lane that is not there or is switched off").await;
+    town.crash();
+    std::fs::write(&town.config, with).unwrap();
+    town.start_again();
+    assert_eq!(town.result(issue.number, 1).await.1["status"], "success");
+}
