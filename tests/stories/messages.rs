@@ -153,7 +153,7 @@ fn is_test(text: &str, name: &str) -> bool {
         is_it(line)
             && attributes
                 .into_iter()
-                .any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
+                .any(|line| ["#[test]", "#[rstest]", "#[tokio::test"].iter().any(|test| line.starts_with(test)))
     })
 }
 
