@@ -34,6 +34,10 @@ impl Budget {
         if most_open(source) > MAX_OPEN {
             return Err("the script nests too deeply");
         }
+        // The parser takes it for the end, bash does not.
+        if source.contains('\0') {
+            return Err("the script holds a character that ends it for some readers");
+        }
         let mut parser = Parser::new();
         if parser.set_language(&tree_sitter_bash::LANGUAGE.into()).is_err() {
             return Err("the grammar of bash is not there");

@@ -62,6 +62,7 @@ fn verdicts(script: &str, config: &GuardConfig) -> Vec<String> {
 #[case::comment("codex exec # ; rm x", "codex +")]
 #[case::no_comment("echo a#; rm x", "echo +, rm -")]
 #[case::crlf("codex exec\r\nrm x", "· ?, codex +, rm -")]
+#[case::nul("codex exec\0\nrm x", "· ?")]
 #[case::look_alike("\u{441}odex exec", "\u{441}odex -")]
 #[case::no_break_space("codex\u{a0}exec", "codex\u{a0}exec -")]
 #[case::arithmetic("echo $(( $(rm x) + 1 ))", "echo +, rm -")]
@@ -325,7 +326,7 @@ proptest! {
     #[test]
     fn each_simple_command_of_a_script_is_found(
         commands in proptest::collection::vec(
-            ("[a-z]{3,8}x", proptest::collection::vec("[a-z0-9./-]{1,6}|'[^']{0,6}'|\"[a-z ;|&()#]{0,6}\"", 0..4), 0..9_usize),
+            ("[a-z]{3,8}x", proptest::collection::vec("[a-z0-9./-]{1,6}|'[^'\\x00]{0,6}'|\"[a-z ;|&()#]{0,6}\"", 0..4), 0..9_usize),
             1..30,
         ),
     ) {
