@@ -7,7 +7,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
+use super::commands;
+use crate::authorize::guard::{self, VerdictTable};
 use crate::brief::{self, Brief, Diagnostic, Digest, Extraction, MAX_TEXT_BYTES, Output};
+use crate::config::{Config, GuardConfig};
+use crate::error::UserError;
 
 /// Every brief is fine.
 const FINE: u8 = 0;
@@ -30,6 +34,7 @@ const NOTHING: u8 = 2;
 ///   codex-brief check issue.md
 ///   codex-brief check --json briefs/*.yaml
 ///   gh issue view 774 --json body --jq .body | codex-brief check -
+///   codex-brief check --commands --config codex-brief.toml issue.md
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct CheckArgs {
@@ -39,16 +44,35 @@ pub struct CheckArgs {
     /// Print one JSON document instead of text.
     #[arg(long)]
     pub json: bool,
+    /// List the commands of each brief's steps, with what the allow lists say to each: allowed, denied,
+    /// or undecided, which means that only the run shows what it does. Changes no exit code.
+    #[arg(long)]
+    pub commands: bool,
+    /// The server's configuration, whose [guard] section has the allow lists; without it, what holds
+    /// without a section.
+    #[arg(long, value_name = "FILE", requires = "commands")]
+    pub config: Option<PathBuf>,
 }
 
 /// Checks the files and prints the result on standard output. Returns the exit code.
-pub fn run(args: &CheckArgs) -> u8 {
-    run_with(args, &mut io::stdin().lock(), &mut io::stdout().lock())
+///
+/// Fails when the configuration cannot be used.
+pub fn run(args: &CheckArgs) -> Result<u8, UserError> {
+    let guard = match &args.config {
+        Some(path) => Config::load(path)?.guard,
+        None => GuardConfig::without_file()?,
+    };
+    Ok(run_with(args, &guard, &mut io::stdin().lock(), &mut io::stdout().lock()))
 }
 
-/// Checks the files with the given standard input and output. Returns the exit code.
-pub fn run_with(args: &CheckArgs, input: &mut impl Read, out: &mut impl Write) -> u8 {
-    let files: Vec<CheckedFile> = args.files.iter().map(|path| check_path(path, input)).collect();
+/// Checks the files with the given allow lists, standard input and output. Returns the exit code.
+pub fn run_with(args: &CheckArgs, guard: &GuardConfig, input: &mut impl Read, out: &mut impl Write) -> u8 {
+    let mut files: Vec<CheckedFile> = args.files.iter().map(|path| check_path(path, input)).collect();
+    if args.commands {
+        for checked in files.iter_mut().flat_map(|file| &mut file.briefs) {
+            checked.commands = checked.brief.as_ref().map(|brief| guard::table(brief, guard));
+        }
+    }
     let result = Checked { exit_code: exit_code(&files), files };
     let written = if args.json { write_json(&result, out) } else { write_text(&result, out) };
     match written.and_then(|()| out.flush()) {
@@ -88,6 +112,9 @@ struct CheckedBrief {
     ok: bool,
     brief: Option<Brief>,
     diagnostics: Vec<Diagnostic>,
+    /// Holds what `--commands` asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commands: Option<VerdictTable>,
 }
 
 fn check_path(path: &Path, input: &mut impl Read) -> CheckedFile {
@@ -169,12 +196,11 @@ fn check_document(file: String, text: &str) -> CheckedFile {
 
 fn checked(index: usize, line: usize, text: &str, result: Result<Brief, Vec<Diagnostic>>) -> CheckedBrief {
     let text_digest = brief::text_digest(text);
-    match result {
-        Ok(brief) => {
-            CheckedBrief { index, line, text_digest, ok: true, brief: Some(brief), diagnostics: Vec::new() }
-        }
-        Err(diagnostics) => CheckedBrief { index, line, text_digest, ok: false, brief: None, diagnostics },
-    }
+    let (brief, diagnostics) = match result {
+        Ok(brief) => (Some(brief), Vec::new()),
+        Err(diagnostics) => (None, diagnostics),
+    };
+    CheckedBrief { index, line, text_digest, ok: brief.is_some(), brief, diagnostics, commands: None }
 }
 
 fn exit_code(files: &[CheckedFile]) -> u8 {
@@ -218,6 +244,9 @@ fn write_text(result: &Checked, out: &mut impl Write) -> io::Result<()> {
                         brief.text_digest.short(),
                         summary(content)
                     )?;
+                    if let Some(table) = &brief.commands {
+                        out.write_all(commands::text(table).as_bytes())?;
+                    }
                 }
                 None => {
                     bad += 1;
@@ -279,6 +308,39 @@ mod tests {
         let matches = command.get_matches_from(["check", "--json", "a.md", "-"]);
         let args = CheckArgs::from_arg_matches(&matches).unwrap();
         assert_eq!((args.files.len(), args.json), (2, true));
+    }
+
+    #[test]
+    fn commands_and_their_verdicts_are_shown_and_change_no_exit_code() {
+        let brief = "```codex-brief\nexecutor: lane\nrepo: o/r\nbranch: main\nworkdir: ~/work/r\nsteps:\n  - name: a\n    \
+                     shell: |\n      codex exec ./a.md\n      kubectl get x; \"$EVIL\" 'two\n\n      words'\noutputs:\n  - type: pr\n    title: t\n    \
+                     commit_message: m\n    files: [a.md]\n```\n";
+        let mut args = CheckArgs { files: vec!["-".into()], json: false, commands: true, config: None };
+        let check = |args: &CheckArgs| {
+            let mut out = Vec::new();
+            assert_eq!(run_with(args, &GuardConfig::default(), &mut brief.as_bytes(), &mut out), FINE);
+            String::from_utf8(out).unwrap()
+        };
+        let text = check(&args);
+        for wanted in [
+            "allowed    step 1, line 1: codex exec — paths ./a.md — the allow lists let it pass",
+            "denied     step 1, line 2: kubectl get — the binary is not in allowed_binaries",
+            "undecided  step 1, line 2: ? — the command is a variable",
+            "3 commands: denied",
+            "the sandbox is the boundary",
+        ] {
+            assert!(text.contains(wanted), "{wanted}\n{text}");
+        }
+        args.json = true;
+        let json: serde_json::Value = serde_json::from_str(&check(&args)).unwrap();
+        let table = &json["files"][0]["briefs"][0]["commands"];
+        assert_eq!(
+            (table["summary"].as_str(), table["rows"].as_array().map(Vec::len)),
+            (Some("denied"), Some(3))
+        );
+        assert_eq!(table["rows"][1]["binary"], "kubectl");
+        args.commands = false;
+        assert!(!check(&args).contains("summary"), "only on demand");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod check;
+mod commands;
 pub mod control;
 pub mod gaps;
 pub mod patch;
@@ -98,7 +99,7 @@ pub fn run(cli: Cli) -> ExitCode {
         _ => "warn",
     });
     let result = match cli.command {
-        Command::Check(args) => Ok(check::run(&args)),
+        Command::Check(args) => check::run(&args),
         Command::Schema(args) => Ok(schema::run(&args)),
         Command::Run(args) => on_runtime(run::run(args)),
         Command::Serve(args) => on_runtime(serve::run(args)),

@@ -5,6 +5,7 @@
 mod authorize;
 mod catch_up;
 mod github;
+mod guard;
 mod lane;
 mod queue;
 mod retention;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 pub use authorize::{AuthorizeConfig, MinimumPermission};
 pub use catch_up::CatchUpConfig;
 pub use github::GitHubConfig;
+pub use guard::GuardConfig;
 pub use lane::{LaneConfig, LaneKind, Limits, Network, SandboxKind};
 pub use queue::{OnWithdrawal, QueueConfig};
 pub use retention::RetentionConfig;
@@ -38,6 +40,9 @@ pub struct Config {
     /// Tells who may run briefs.
     #[serde(default)]
     pub authorize: AuthorizeConfig,
+    /// Tells which commands of a brief the verdict table takes for allowed.
+    #[serde(default)]
+    pub guard: GuardConfig,
     /// Tells how tasks are retried, leased and withdrawn.
     #[serde(default)]
     pub queue: QueueConfig,
@@ -72,6 +77,7 @@ impl Config {
         let base = path.parent().unwrap_or(Path::new("."));
         config.resolve_paths(base);
         config.queue.override_by(|name| std::env::var(name).ok()).map_err(named)?;
+        config.guard.override_by(|name| std::env::var(name).ok()).map_err(named)?;
         Ok(config)
     }
 
@@ -96,6 +102,7 @@ impl Config {
     fn check(&self) -> Result<(), UserError> {
         self.github.check()?;
         self.queue.check()?;
+        self.guard.check()?;
         self.catch_up.check()?;
         for (at, lane) in self.lanes.iter().enumerate() {
             if self.lanes[..at].iter().any(|other| other.name == lane.name) {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use codex_brief::brief::{self, Brief, Diagnostic};
 use codex_brief::cli::check::{self, CheckArgs};
+use codex_brief::config::GuardConfig;
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/briefs").join(name)
@@ -166,9 +167,9 @@ fn a_text_may_hold_several_briefs() {
 }
 
 fn check(files: &[PathBuf], json: bool, stdin: &str) -> (u8, String) {
-    let args = CheckArgs { files: files.to_vec(), json };
+    let args = CheckArgs { files: files.to_vec(), json, commands: false, config: None };
     let mut out = Vec::new();
-    let code = check::run_with(&args, &mut stdin.as_bytes(), &mut out);
+    let code = check::run_with(&args, &GuardConfig::default(), &mut stdin.as_bytes(), &mut out);
     (code, String::from_utf8(out).unwrap())
 }
 

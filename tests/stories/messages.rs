@@ -151,9 +151,9 @@ fn is_test(text: &str, name: &str) -> bool {
         let attributes =
             lines[..at].iter().rev().take_while(|line| line.starts_with("#[") || line.starts_with("//"));
         is_it(line)
-            && attributes
-                .into_iter()
-                .any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
+            && attributes.into_iter().any(|line| {
+                ["#[test]", "#[rstest]", "#[tokio::test"].iter().any(|test| line.starts_with(test))
+            })
     })
 }
 

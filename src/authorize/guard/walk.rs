@@ -1,0 +1,520 @@
+//! Goes through the syntax tree of a step and finds each simple command, wherever it stands.
+
+use std::collections::HashMap;
+
+use tree_sitter::Node;
+
+use super::call::{Call, Folder, Redirect};
+use super::parse::{Budget, delimiter, doubts};
+use super::peel::{Inner, inner};
+use super::rules::{Meaning, Rules, base};
+use super::word::Word;
+use super::{MAX_ROWS, Row, Verdict};
+
+/// How many statements, expansions and commands may nest, over all scripts within scripts.
+const MAX_DEPTH: usize = 100;
+/// How many scripts may nest, as `bash -c` within `bash -c` does.
+const MAX_SCRIPTS: usize = 4;
+
+/// Finds the commands of the steps of one brief.
+pub(super) struct Walk<'r, 'c> {
+    rules: &'r Rules<'c>,
+    budget: Budget,
+    step: usize,
+    depth: usize,
+    scripts: usize,
+    pub rows: Vec<Row>,
+    full: bool,
+}
+
+/// A script that is gone through.
+struct Script<'s> {
+    source: &'s str,
+    /// Holds the line of the command that runs it, for a script within a script.
+    line: Option<usize>,
+    functions: HashMap<String, Function>,
+    /// Tells that it may change its folder somewhere.
+    moves: bool,
+}
+
+struct Function {
+    /// Counts the bytes of the script before its end.
+    end: usize,
+    /// Tells that it is defined whatever happens before.
+    certain: bool,
+    /// Tells that calling it may change the folder.
+    moves: bool,
+}
+
+impl<'r, 'c> Walk<'r, 'c> {
+    pub(super) fn new(rules: &'r Rules<'c>) -> Self {
+        Self { rules, budget: Budget::new(), step: 0, depth: 0, scripts: 0, rows: Vec::new(), full: false }
+    }
+
+    /// Goes through the script of a step; steps count from 1.
+    pub(super) fn step(&mut self, step: usize, source: &str) {
+        self.step = step;
+        self.script(source, None, &Folder::Known(self.rules.root.clone()));
+        if self.full && self.rows.len() == MAX_ROWS {
+            self.rows.push(self.undecided(1, "there are more commands than are listed"));
+        }
+    }
+
+    fn script(&mut self, source: &str, line: Option<usize>, folder: &Folder) {
+        if self.scripts == MAX_SCRIPTS {
+            return self.doubt(line.unwrap_or(1), "too many scripts run scripts");
+        }
+        let tree = match self.budget.parse(source) {
+            Ok(tree) => tree,
+            Err(why) => return self.doubt(line.unwrap_or(1), why),
+        };
+        for (at, why) in doubts(&tree, source) {
+            self.doubt(line.unwrap_or(at), why);
+        }
+        let mut script = Script { source, line, functions: HashMap::new(), moves: moves(source) };
+        define(tree.root_node(), source, &mut script.functions);
+        let depth = std::mem::take(&mut self.depth);
+        self.scripts += 1;
+        self.visit(tree.root_node(), &script, folder);
+        self.scripts -= 1;
+        self.depth = depth;
+    }
+
+    /// Visits a node and what is in it. Returns the folder of what comes after it.
+    fn visit(&mut self, node: Node<'_>, script: &Script<'_>, folder: &Folder) -> Folder {
+        if self.full
+            || (node.child_count() == 0 && !matches!(node.kind(), "command" | "redirected_statement"))
+        {
+            return folder.clone();
+        }
+        if self.depth == MAX_DEPTH {
+            self.doubt(script.line_of(node), "the script nests too deeply");
+            return Folder::Unknown;
+        }
+        self.depth += 1;
+        let after = self.visit_kind(node, script, folder);
+        self.depth -= 1;
+        after
+    }
+
+    fn visit_kind(&mut self, node: Node<'_>, script: &Script<'_>, folder: &Folder) -> Folder {
+        match node.kind() {
+            "program" | "do_group" | "compound_statement" | "negated_command" => {
+                self.sequence(node, script, folder)
+            }
+            "list" => self.list(node, script, folder),
+            "command"
+            | "declaration_command"
+            | "unset_command"
+            | "test_command"
+            | "variable_assignment"
+            | "variable_assignments"
+            | "file_redirect" => self.simple(node, None, script, folder),
+            "redirected_statement" => self.redirected(node, script, folder),
+            "for_statement" | "c_style_for_statement" => {
+                if let Some(name) = node.child_by_field_name("variable") {
+                    let call = Call { assigned: vec![script.text(name).to_owned()], ..script.call(node) };
+                    self.call(call, script, folder);
+                }
+                self.branches(node, script, folder)
+            }
+            "while_statement" | "if_statement" | "case_statement" => self.branches(node, script, folder),
+            "function_definition" => {
+                let inside = if script.moves { &Folder::Unknown } else { folder };
+                self.parts(node, script, inside);
+                folder.clone()
+            }
+            "expansion" => {
+                self.expansion(node, script, folder);
+                self.parts(node, script, folder);
+                folder.clone()
+            }
+            "subshell" | "command_substitution" | "process_substitution" => {
+                self.sequence(node, script, folder);
+                folder.clone()
+            }
+            _ => {
+                self.parts(node, script, folder);
+                folder.clone()
+            }
+        }
+    }
+
+    /// Visits what runs one after the other.
+    fn sequence(&mut self, node: Node<'_>, script: &Script<'_>, folder: &Folder) -> Folder {
+        let mut folder = folder.clone();
+        let mut cursor = node.walk();
+        for child in node.children(&mut cursor) {
+            let after = self.visit(child, script, &folder);
+            // What runs in the background has a folder of its own.
+            if child.next_sibling().is_none_or(|next| next.kind() != "&") {
+                folder = after;
+            }
+        }
+        folder
+    }
+
+    /// Visits `a && b || c`, which the tree nests to the left as deep as it is long.
+    fn list(&mut self, node: Node<'_>, script: &Script<'_>, folder: &Folder) -> Folder {
+        let mut parts = Vec::new();
+        let mut left = node;
+        while left.kind() == "list" {
+            let mut cursor = left.walk();
+            let children: Vec<Node<'_>> = left.children(&mut cursor).collect();
+            let Some((first, rest)) = children.split_first() else { break };
+            parts.extend(rest.iter().rev().copied());
+            left = *first;
+        }
+        parts.push(left);
+        let mut now = folder.clone();
+        for part in parts.into_iter().rev() {
+            match part.kind() {
+                // What ran before failed, so where it led to is not known.
+                "||" if now != *folder => now = Folder::Unknown,
+                _ => now = self.visit(part, script, &now),
+            }
+        }
+        if now == *folder { now } else { Folder::Unknown }
+    }
+
+    /// Visits what runs now and then, or several times.
+    fn branches(&mut self, node: Node<'_>, script: &Script<'_>, folder: &Folder) -> Folder {
+        let folder = if moves(script.text(node)) { &Folder::Unknown } else { folder };
+        self.parts(node, script, folder);
+        folder.clone()
+    }
+
+    /// Visits each part of a node in the same folder, as of a pipeline or an expression.
+    fn parts(&mut self, node: Node<'_>, script: &Script<'_>, folder: &Folder) {
+        let mut cursor = node.walk();
+        for child in node.children(&mut cursor) {
+            self.visit(child, script, folder);
+        }
+    }
+
+    fn expansion(&mut self, node: Node<'_>, script: &Script<'_>, folder: &Folder) {
+        let text = script.text(node);
+        let line = script.line_of(node);
+        if text.contains("@P") {
+            self.doubt(line, "`@P` runs what stands in a variable");
+        }
+        // `${!list[@]}` lists indexes and `${!start@}` names.
+        let lists =
+            text.ends_with("@}") || text.ends_with("*}") || text.ends_with("@]}") || text.ends_with("*]}");
+        if text.starts_with("${!") && !lists {
+            self.doubt(line, "which variable `${!…}` names is only known in the run");
+        }
+        if let Some((name, _)) = text.trim_start_matches("${").split_once('=') {
+            let name = name.trim_end_matches(':').to_owned();
+            if super::word::is_name(&name) {
+                let call = Call { assigned: vec![name], ..script.call(node) };
+                self.call(call, script, folder);
+            }
+        }
+    }
+
+    /// Visits a statement with redirections behind it.
+    fn redirected(&mut self, node: Node<'_>, script: &Script<'_>, folder: &Folder) -> Folder {
+        let simple = |body: &Node<'_>| {
+            matches!(
+                body.kind(),
+                "command" | "declaration_command" | "unset_command" | "test_command" | "variable_assignment"
+            )
+        };
+        match node.child_by_field_name("body") {
+            Some(body) if !simple(&body) => {
+                let after = self.visit(body, script, folder);
+                self.simple(node, Some(body.id()), script, folder);
+                after
+            }
+            _ => self.simple(node, None, script, folder),
+        }
+    }
+
+    /// Reads a simple command, or the redirections around another statement, whose node is left out.
+    fn simple(
+        &mut self,
+        node: Node<'_>,
+        without: Option<usize>,
+        script: &Script<'_>,
+        folder: &Folder,
+    ) -> Folder {
+        let at = self.rows.len();
+        let mut call = script.call(node);
+        self.gather(node, without, script, folder, &mut call);
+        if without.is_some() && !call.words.is_empty() {
+            call.odd = Some("words behind the end of a statement");
+        }
+        // What is substituted into a command has its rows behind it, although it runs first.
+        let inside = self.rows.split_off(at.min(self.rows.len()));
+        let after = self.call(call, script, folder);
+        let room = MAX_ROWS.saturating_sub(self.rows.len());
+        self.full |= inside.len() > room;
+        self.rows.extend(inside.into_iter().take(room));
+        after
+    }
+
+    fn gather(
+        &mut self,
+        node: Node<'_>,
+        without: Option<usize>,
+        script: &Script<'_>,
+        folder: &Folder,
+        call: &mut Call,
+    ) {
+        if node.kind() == "file_redirect" {
+            return self.redirect(node, script, folder, call);
+        }
+        let mut cursor = node.walk();
+        for child in node.children(&mut cursor) {
+            if Some(child.id()) == without {
+                continue;
+            }
+            match child.kind() {
+                "comment" => {}
+                "command" | "declaration_command" | "unset_command" | "test_command" => {
+                    self.gather(child, None, script, folder, call);
+                }
+                "unary_expression" | "binary_expression" | "parenthesized_expression"
+                    if node.kind() != "variable_assignment" =>
+                {
+                    self.gather(child, None, script, folder, call);
+                }
+                "variable_assignment" if node.kind() != "subscript" => {
+                    let name = script.text(child).split(['=', '+', '[']).next().unwrap_or_default();
+                    call.assigned.push(name.to_owned());
+                    self.parts(child, script, folder);
+                }
+                "file_redirect" => self.redirect(child, script, folder, call),
+                "heredoc_redirect" => self.heredoc(child, script, folder, call),
+                "herestring_redirect" => self.herestring(child, script, folder, call),
+                "subshell" => {
+                    call.odd = Some("parentheses behind a command's name");
+                    self.visit(child, script, folder);
+                }
+                "variable_name" | "subscript" | "array" if node.kind() == "variable_assignment" => {
+                    self.visit(child, script, folder);
+                }
+                _ if node.kind() == "variable_assignment" => drop(self.visit(child, script, folder)),
+                _ => {
+                    call.words.push(Word::read(child, script.source));
+                    self.visit(child, script, folder);
+                }
+            }
+        }
+        if node.kind() == "variable_assignment" {
+            let name = script.text(node).split(['=', '+', '[']).next().unwrap_or_default();
+            call.assigned.push(name.to_owned());
+        }
+    }
+
+    /// Reads a redirection; the grammar counts words behind the file to it, which bash gives to the command.
+    fn redirect(&mut self, node: Node<'_>, script: &Script<'_>, folder: &Folder, call: &mut Call) {
+        let mut shown = String::new();
+        let mut file = None;
+        let mut cursor = node.walk();
+        for child in node.children(&mut cursor) {
+            if !child.is_named() || child.kind() == "file_descriptor" {
+                shown.push_str(script.text(child));
+                continue;
+            }
+            self.visit(child, script, folder);
+            let word = Word::read(child, script.source);
+            if file.is_none() && !shown.ends_with('-') {
+                file = Some(word);
+            } else {
+                call.words.push(word);
+            }
+        }
+        if let Some(file) = &file {
+            shown = format!("{shown} {}", file.shown);
+        }
+        let other = |word: &Word| {
+            shown.contains('&')
+                && word
+                    .text()
+                    .is_some_and(|text| text.trim_end_matches('-').bytes().all(|b| b.is_ascii_digit()))
+        };
+        let file = file.filter(|word| !other(word));
+        call.redirects.push(Redirect { shown, file });
+    }
+
+    fn heredoc(&mut self, node: Node<'_>, script: &Script<'_>, folder: &Folder, call: &mut Call) {
+        let (mut start, mut quoted) = (String::new(), false);
+        let mut cursor = node.walk();
+        for child in node.children(&mut cursor) {
+            match child.kind() {
+                "heredoc_start" => {
+                    start = script.text(child).to_owned();
+                    quoted = delimiter(&start).is_some_and(|word| word != start);
+                }
+                "heredoc_body" => {
+                    let text = script.text(child);
+                    // What a quoted delimiter or plain text leaves alone is known.
+                    let known = quoted || !text.contains(['$', '`', '\\']);
+                    let body = script.source.get(child.start_byte()..child.end_byte()).filter(|_| known);
+                    call.input = body.map(str::to_owned);
+                    self.visit(child, script, folder);
+                }
+                "file_redirect" => self.redirect(child, script, folder, call),
+                "herestring_redirect" => self.herestring(child, script, folder, call),
+                "heredoc_end" | "file_descriptor" => {}
+                "pipeline"
+                | "list"
+                | "command"
+                | "subshell"
+                | "redirected_statement"
+                | "compound_statement"
+                | "negated_command"
+                | "if_statement"
+                | "while_statement"
+                | "for_statement"
+                | "case_statement"
+                | "declaration_command"
+                | "unset_command"
+                | "test_command"
+                | "variable_assignment"
+                | "variable_assignments"
+                | "function_definition"
+                | "c_style_for_statement" => {
+                    self.visit(child, script, folder);
+                }
+                _ if child.is_named() => {
+                    call.words.push(Word::read(child, script.source));
+                    self.visit(child, script, folder);
+                }
+                _ => {}
+            }
+        }
+        call.redirects.push(Redirect { shown: format!("<<{start}"), file: None });
+    }
+
+    fn herestring(&mut self, node: Node<'_>, script: &Script<'_>, folder: &Folder, call: &mut Call) {
+        let mut cursor = node.walk();
+        for child in node.named_children(&mut cursor).filter(|child| child.kind() != "file_descriptor") {
+            call.input = Word::read(child, script.source).text().map(str::to_owned);
+            self.visit(child, script, folder);
+        }
+        call.redirects.push(Redirect { shown: script.text(node).to_owned(), file: None });
+    }
+
+    /// Judges a command, and what it runs in turn. Returns the folder of what comes after it.
+    fn call(&mut self, mut call: Call, script: &Script<'_>, folder: &Folder) -> Folder {
+        call.settle();
+        let function = call.name().filter(|_| !call.external).and_then(|name| script.functions.get(name));
+        let meaning = match function {
+            None => Meaning::Program,
+            Some(function) if function.certain && function.end <= call.start => Meaning::Function,
+            Some(_) => Meaning::Either,
+        };
+        if let Some(row) = self.rules.judge(self.step, &call, folder, meaning) {
+            self.push(row);
+        }
+        if function.is_some_and(|function| function.moves) {
+            return Folder::Unknown;
+        }
+        let Some(name) = call.name() else { return folder.clone() };
+        if matches!(name, "cd" | "pushd" | "popd") && !call.external && meaning == Meaning::Program {
+            return self.rules.moved(&call, folder);
+        }
+        match inner(base(name), call.args(), call.input.as_deref()) {
+            Inner::None => folder.clone(),
+            Inner::Unknown(why) => {
+                // Where the program itself is refused, that says enough.
+                if let Some(row) = self.rows.last_mut().filter(|row| row.verdict == Verdict::Allowed) {
+                    (row.verdict, row.reason) = (Verdict::Undecided, why);
+                }
+                folder.clone()
+            }
+            Inner::Script(text) => {
+                // A trap runs later, wherever the script is by then.
+                let later = name == "trap" && script.moves;
+                self.script(&text, Some(call.line), if later { &Folder::Unknown } else { folder });
+                folder.clone()
+            }
+            Inner::Command { at, end, more } => {
+                if self.depth == MAX_DEPTH {
+                    self.doubt(call.line, "too many commands run commands");
+                    return folder.clone();
+                }
+                let args = call.args();
+                let inner = Call {
+                    assigned: args[..at].iter().filter_map(Word::assignment).map(str::to_owned).collect(),
+                    words: args[at..end].to_vec(),
+                    redirects: Vec::new(),
+                    input: call.input.clone().filter(|_| !more),
+                    more,
+                    external: !matches!(name, "command" | "builtin" | "time" | "coproc"),
+                    ..call.clone()
+                };
+                self.depth += 1;
+                let after = self.call(inner, script, folder);
+                self.depth -= 1;
+                if matches!(name, "coproc") { folder.clone() } else { after }
+            }
+        }
+    }
+
+    fn doubt(&mut self, line: usize, why: &str) {
+        let row = self.undecided(line, why);
+        self.push(row);
+    }
+
+    fn undecided(&self, line: usize, why: &str) -> Row {
+        Row {
+            step: self.step,
+            line,
+            binary: None,
+            subcommand: None,
+            flags: Vec::new(),
+            paths: Vec::new(),
+            redirections: Vec::new(),
+            verdict: Verdict::Undecided,
+            reason: why.to_owned(),
+        }
+    }
+
+    fn push(&mut self, row: Row) {
+        if self.rows.len() < MAX_ROWS {
+            self.rows.push(row);
+        } else {
+            self.full = true;
+        }
+    }
+}
+
+impl<'s> Script<'s> {
+    fn text(&self, node: Node<'_>) -> &'s str {
+        self.source.get(node.byte_range()).unwrap_or_default()
+    }
+
+    fn line_of(&self, node: Node<'_>) -> usize {
+        self.line.unwrap_or(node.start_position().row + 1)
+    }
+
+    fn call(&self, node: Node<'_>) -> Call {
+        Call { line: self.line_of(node), start: node.start_byte(), ..Call::default() }
+    }
+}
+
+/// Tells whether a text may change the folder.
+fn moves(text: &str) -> bool {
+    ["cd", "pushd", "popd"].iter().any(|word| text.contains(word))
+}
+
+/// Collects the functions of a script.
+fn define(root: Node<'_>, source: &str, out: &mut HashMap<String, Function>) {
+    let text = |node: Node<'_>| source.get(node.byte_range()).unwrap_or_default();
+    super::parse::for_each(root.walk(), |node| {
+        let Some(name) = node.child_by_field_name("name").filter(|_| node.kind() == "function_definition")
+        else {
+            return;
+        };
+        let certain = node.parent().is_some_and(|parent| parent.kind() == "program");
+        let body = text(node);
+        let function = Function { end: node.end_byte(), certain, moves: moves(body) };
+        // The first of several is certain from its end on; all of them have rows.
+        let known = out.entry(text(name).to_owned()).or_insert(function);
+        known.moves |= moves(body);
+    });
+}
