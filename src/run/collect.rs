@@ -13,11 +13,12 @@ use git2::{ObjectType, Odb, Repository, Tree, TreeEntry};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
-use crate::config::Limits;
+use crate::config::{LaneConfig, Limits, Taken};
 use crate::run::changeset::{Change, Changeset, CommitId, Exceeded, FileMode, Refusal, RefusalReason};
 use crate::run::handles;
 use crate::run::ignored::IgnoreRules;
 use crate::run::names::{self, MAX_DEPTH};
+use crate::run::protected::ProtectedPaths;
 use crate::run::report::ChangeKind;
 use crate::store::blobs::{BlobError, BlobId, Blobs};
 
@@ -31,6 +32,8 @@ pub struct CollectLimits {
     pub changed_files: usize,
     /// Bounds the bytes of all changed files.
     pub changed_bytes: u64,
+    /// Bounds the bytes of one changed file.
+    pub changed_file_bytes: u64,
     /// Bounds the entries that are looked at.
     pub entries: u64,
 }
@@ -40,8 +43,31 @@ impl From<&Limits> for CollectLimits {
         Self {
             changed_files: limits.changed_files,
             changed_bytes: limits.changed_bytes,
+            changed_file_bytes: limits.changed_file_bytes,
             entries: MAX_ENTRIES,
         }
+    }
+}
+
+/// What a lane takes of the changes that a run makes.
+#[derive(Debug, Clone, Default)]
+pub struct Contract {
+    /// Names the paths that no brief may change.
+    pub protected: ProtectedPaths,
+    /// Tells whether files that are not text are taken.
+    pub binaries: Taken,
+    /// Tells whether symbolic links are taken.
+    pub links: Taken,
+}
+
+impl Contract {
+    /// Returns what a lane takes.
+    ///
+    /// # Errors
+    /// Tells what is wrong with the lane's `protected_paths` or `allow_protected`.
+    pub fn of(lane: &LaneConfig) -> Result<Self, String> {
+        let protected = ProtectedPaths::new(&lane.protected_paths, &lane.allow_protected)?;
+        Ok(Self { protected, binaries: lane.binaries, links: lane.links })
     }
 }
 
@@ -57,6 +83,8 @@ pub struct CollectRequest<'a> {
     pub declared: &'a [String],
     /// Bounds the collection.
     pub limits: CollectLimits,
+    /// Tells what is taken.
+    pub contract: &'a Contract,
     /// Takes the content.
     pub blobs: &'a Blobs,
 }
@@ -287,8 +315,8 @@ impl Collector<'_> {
         content: Option<(FileMode, BlobId, u64)>,
     ) -> Result<(), Stop> {
         self.count()?;
-        if names::is_workflow(path) {
-            self.found.refused.push(refusal(path.as_bytes(), RefusalReason::Workflow));
+        if let Some(reason) = self.request.contract.protected.refuses(path) {
+            self.also(path, reason);
         }
         self.found.entries.push(Change {
             path: path.to_owned(),
@@ -304,6 +332,11 @@ impl Collector<'_> {
         self.count()?;
         self.found.refused.push(refusal(path, reason));
         Ok(())
+    }
+
+    /// Refuses a path that is shown all the same.
+    pub(super) fn also(&mut self, path: &str, reason: RefusalReason) {
+        self.found.refused.push(refusal(path.as_bytes(), reason));
     }
 
     pub(super) fn unopened(&mut self, path: &[u8], error: Errno) -> Result<(), Stop> {
