@@ -123,7 +123,9 @@ fn read_text(input: &mut impl Read) -> io::Result<String> {
 /// Names a file so that its name cannot act on a terminal.
 fn visible_name(path: &Path) -> String {
     let name = path.display().to_string();
-    name.chars().flat_map(|c| if c.is_control() || is_hidden(c) { c.escape_unicode().collect() } else { vec![c] }).collect()
+    name.chars()
+        .flat_map(|c| if c.is_control() || is_hidden(c) { c.escape_unicode().collect() } else { vec![c] })
+        .collect()
 }
 
 /// Tells whether a file is one brief as a whole, rather than Markdown that may hold some.

@@ -106,7 +106,8 @@ fn whole_text((gap, rows): &Whole) -> String {
     }
     for row in rows {
         let missed = &row.missed;
-        let _ = writeln!(text, "{}  {:9}  {}", time_text(missed.at_ms), row.state.as_str(), line(&missed.what));
+        let _ =
+            writeln!(text, "{}  {:9}  {}", time_text(missed.at_ms), row.state.as_str(), line(&missed.what));
         for more in [&row.reason, &row.outcome].into_iter().flatten() {
             let _ = writeln!(text, "    {}", line(more));
         }

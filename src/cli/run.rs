@@ -306,8 +306,7 @@ fn show(event: StepEvent) {
         StepEvent::Started { index, name } => eprintln!("── step {}: {}", index + 1, terminal::line(&name)),
         StepEvent::Output { bytes, .. } => {
             // A terminal that went away is no reason to end the run.
-            let _ = std::io::stderr()
-                .write_all(terminal::text(&String::from_utf8_lossy(&bytes)).as_bytes());
+            let _ = std::io::stderr().write_all(terminal::text(&String::from_utf8_lossy(&bytes)).as_bytes());
         }
         StepEvent::Ended { report, .. } if report.status == StepStatus::Skipped => {}
         StepEvent::Ended { index, report } => {

@@ -243,7 +243,9 @@ mod tests {
         let declared = ["a".into(), "deploy/x".into(), ".github/workflows/ci.yml".into()];
         let problem = refuse_declared(&declared, &protected).unwrap();
         assert_eq!(problem.code, "protected-paths");
-        assert!(problem.message.contains("\"deploy/x\" is protected, \".github/workflows/ci.yml\" is a workflow"));
+        assert!(
+            problem.message.contains("\"deploy/x\" is protected, \".github/workflows/ci.yml\" is a workflow")
+        );
         assert_eq!(refuse_declared(&declared[..1], &protected), None);
     }
 

@@ -26,7 +26,10 @@ pub fn check_run(report: &RunReport, cancelled: bool, thread_url: &str) -> Optio
         (RunStatus::Partial, _) => ("neutral", "Not all was done".to_owned()),
         (RunStatus::Failure, _) => {
             let problem = report.problem.as_ref();
-            ("failure", problem.map_or_else(|| "Failed".to_owned(), |problem| inert_plain_line(&problem.message)))
+            (
+                "failure",
+                problem.map_or_else(|| "Failed".to_owned(), |problem| inert_plain_line(&problem.message)),
+            )
         }
     };
     let mut summary = format!("Asked for in {}.\n\n", link("this thread", thread_url));

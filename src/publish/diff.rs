@@ -94,11 +94,7 @@ pub fn summarize(
             link,
         });
     }
-    Ok(Shown {
-        changes,
-        diff: String::from_utf8_lossy(&text.bytes).into_owned(),
-        cut: text.cut || left_out,
-    })
+    Ok(Shown { changes, diff: String::from_utf8_lossy(&text.bytes).into_owned(), cut: text.cut || left_out })
 }
 
 /// Returns all collected changes as a patch that `git apply` takes on the base commit, binary files

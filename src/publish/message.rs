@@ -21,7 +21,9 @@ pub fn commit_message(message: &str, trailers: &[(&str, &str)]) -> String {
         !dropping
     });
     lines.iter_mut().for_each(|line| *line = with_whole_address(line));
-    lines.extend(trailers.iter().map(|(name, value)| format!("{name}: {}", inert_plain_text(&one_line(value)))));
+    lines.extend(
+        trailers.iter().map(|(name, value)| format!("{name}: {}", inert_plain_text(&one_line(value)))),
+    );
     if paragraphs.is_empty() {
         paragraphs.push(vec!["Changes by codex-brief".to_owned()]);
     }

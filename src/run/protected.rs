@@ -96,12 +96,9 @@ fn glob_of(pattern: &str) -> Result<String, String> {
     if pattern.starts_with('!') {
         return Err("exceptions by `!` are not served".to_owned());
     }
-    let plain = folded(pattern.trim_end_matches("/**").trim_end_matches('/'));
-    let (anchored, rest) = match plain.strip_prefix('/') {
-        Some(rest) => (true, rest),
-        None => (plain.contains('/'), plain.as_str()),
-    };
-    match rest {
+    let anchored = pattern.trim_end_matches('/').contains('/');
+    let rest = pattern.trim_end_matches("/**").trim_matches('/');
+    match folded(rest).as_str() {
         "" => Err("it names nothing".to_owned()),
         rest if anchored => Ok(rest.to_owned()),
         rest => Ok(format!("**/{rest}")),

@@ -11,7 +11,6 @@ use codex_brief::run::changeset::{Changeset, CommitId, RefusalReason};
 use codex_brief::run::checkout::checkout;
 use codex_brief::run::collect::{CollectLimits, CollectRequest, Contract, collect};
 use codex_brief::run::mirror::{Mirror, Remote};
-use codex_brief::run::protected::ProtectedPaths;
 use codex_brief::run::workspace::RunDirs;
 use codex_brief::store::blobs::Blobs;
 use tempfile::TempDir;
@@ -96,12 +95,22 @@ impl World {
     }
 
     pub(super) fn commit(&self, changeset: &Changeset, declared: &[&str]) -> Result<CommitId, CommitError> {
+        self.commit_as(changeset, declared, &LaneConfig::named("devbox-codex"))
+    }
+
+    /// Commits as a lane with these settings would.
+    pub(super) fn commit_as(
+        &self,
+        changeset: &Changeset,
+        declared: &[&str],
+        lane: &LaneConfig,
+    ) -> Result<CommitId, CommitError> {
         let author = Signature { name: "codex-brief[bot]".into(), email: "bot@example.com".into() };
         let request = CommitRequest {
             base: self.base,
             changes: &changeset.entries,
             declared: &owned(declared),
-            protected: &ProtectedPaths::default(),
+            protected: &Contract::of(lane).unwrap().protected,
             message: "change\n\nBrief: 0a1b\n",
             author: &author,
             time: 1_700_000_000,
