@@ -20,7 +20,7 @@ use crate::publish::commit::{CommitRequest, Signature, build_commit};
 use crate::publish::diff;
 use crate::publish::message::commit_message;
 use crate::publish::terminal;
-use crate::run::collect::Contract;
+use crate::run::contract::Contract;
 use crate::run::mirror::{Mirror, Mirrors, Remote};
 use crate::run::push::PushOutcome;
 use crate::run::report::{RunReport, RunStatus, StepStatus};

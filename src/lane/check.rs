@@ -7,7 +7,7 @@ use super::sandbox::refuse_read_only_path;
 use crate::brief::validate;
 use crate::config::{LaneConfig, invalid};
 use crate::error::UserError;
-use crate::run::collect::Contract;
+use crate::run::contract::Contract;
 
 /// Checks a lane; `private` are the paths of the server that no step may see.
 ///

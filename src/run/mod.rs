@@ -3,6 +3,7 @@
 pub mod changeset;
 pub mod checkout;
 pub mod collect;
+pub mod contract;
 mod git_command;
 mod handles;
 mod ignored;

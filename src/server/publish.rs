@@ -13,7 +13,7 @@ use crate::publish::message::commit_message;
 use crate::publish::pull_request::{PullRequestText, pr_body, pr_title};
 use crate::queue::task::Event;
 use crate::run::changeset::{Changeset, CommitId};
-use crate::run::collect::Contract;
+use crate::run::contract::Contract;
 use crate::run::mirror::Remote;
 use crate::run::push::PushOutcome;
 use crate::run::report::{Problem, RunReport, RunStatus};

@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use codex_brief::config::LaneConfig;
@@ -312,6 +313,8 @@ async fn a_file_swapped_for_a_pipe_while_it_is_collected_stops_nothing() {
     let world = World::with(&[("a", "1\n")]).await;
     write(&world.at("one"), "mine");
     nix::unistd::mkfifo(&world.at("two"), Mode::S_IRWXU).unwrap();
+    const LONGEST: Duration = Duration::from_secs(60);
+    let (end, finished) = mpsc::channel::<()>();
     let stop = AtomicBool::new(false);
     let began = Instant::now();
     std::thread::scope(|scope| {
@@ -321,22 +324,24 @@ async fn a_file_swapped_for_a_pipe_while_it_is_collected_stops_nothing() {
                 rustix::fs::renameat_with(&here, "one", &here, "two", rustix::fs::RenameFlags::EXCHANGE)
                     .unwrap();
             }
-            // Whoever waits at the pipe is let go, so that the story ends red and not never.
         });
-        scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                std::thread::sleep(Duration::from_millis(20));
-                if began.elapsed() > Duration::from_secs(60) {
-                    for name in ["one", "two"] {
-                        drop(fs::File::options().read(true).write(true).open(world.at(name)));
-                    }
+        let world = &world;
+        scope.spawn(move || {
+            // Whoever waits at the pipe is let go, so that the story ends red and not never.
+            while finished.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
+                for name in ["one", "two"] {
+                    drop(fs::File::options().read(true).write(true).open(world.at(name)));
                 }
             }
         });
         for _ in 0..300 {
             world.collect(&["one", "two"]);
+            if began.elapsed() > LONGEST {
+                break;
+            }
         }
         stop.store(true, Ordering::Relaxed);
+        drop(end);
     });
-    assert!(began.elapsed() < Duration::from_secs(60), "the collection waited at a pipe");
+    assert!(began.elapsed() < LONGEST, "the collection waited at a pipe");
 }
