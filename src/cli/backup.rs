@@ -45,9 +45,9 @@ pub async fn run(args: BackupArgs) -> Result<u8, UserError> {
         eprintln!("{}: {wrong}", folder.display());
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&manifest).unwrap_or_default());
+        super::print_json(&manifest);
     } else {
-        println!("{}", summary(folder, &manifest, wrong.is_empty()));
+        super::print(&summary(folder, &manifest, wrong.is_empty()));
     }
     Ok(u8::from(!wrong.is_empty()))
 }

@@ -12,6 +12,8 @@ use crate::authorize::guard::{self, VerdictTable};
 use crate::brief::{self, Brief, Diagnostic, Digest, Extraction, MAX_TEXT_BYTES, Output};
 use crate::config::{Config, GuardConfig};
 use crate::error::UserError;
+use crate::publish::inert::is_hidden;
+use crate::publish::terminal;
 
 /// Every brief is fine.
 const FINE: u8 = 0;
@@ -148,7 +150,9 @@ fn read_text(input: &mut impl Read) -> io::Result<String> {
 /// Names a file so that its name cannot act on a terminal.
 fn visible_name(path: &Path) -> String {
     let name = path.display().to_string();
-    name.chars().flat_map(|c| if c.is_control() { c.escape_unicode().collect() } else { vec![c] }).collect()
+    name.chars()
+        .flat_map(|c| if c.is_control() || is_hidden(c) { c.escape_unicode().collect() } else { vec![c] })
+        .collect()
 }
 
 /// Tells whether a file is one brief as a whole, rather than Markdown that may hold some.
@@ -219,8 +223,7 @@ fn exit_code(files: &[CheckedFile]) -> u8 {
 }
 
 fn write_json(result: &Checked, out: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, result)?;
-    writeln!(out)
+    writeln!(out, "{}", terminal::json(&serde_json::to_string_pretty(result)?))
 }
 
 fn write_text(result: &Checked, out: &mut impl Write) -> io::Result<()> {

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::error::UserError;
 use crate::http::control::{self, Named, Refused};
 use crate::publish::status::{TaskLine, status_text};
+use crate::publish::terminal;
 use crate::server::operate::{self, Done, MOST_LISTED, Outcome};
 use crate::store::Store;
 use crate::store::models::TaskFilter;
@@ -80,7 +81,7 @@ impl Common {
 
     fn print<T: Serialize>(&self, value: &T, text: &str) {
         if self.json {
-            println!("{}", serde_json::to_string_pretty(value).unwrap_or_default());
+            super::print_json(value);
         } else {
             print!("{text}");
         }
@@ -106,7 +107,7 @@ pub async fn stop(args: StopArgs) -> Result<u8, UserError> {
         Outcome::Nothing => format!("Nothing to stop: {}\n", ended.says),
         _ => format!("{}\n", ended.says),
     };
-    args.common.print(&ended, &crate::publish::inert::visible(&text));
+    args.common.print(&ended, &terminal::text(&text));
     Ok(match done.outcome {
         Outcome::Nothing => 1,
         Outcome::Stopping if args.no_wait => 0,
@@ -131,7 +132,7 @@ pub async fn publish(args: PublishArgs) -> Result<u8, UserError> {
     } else {
         "It is being published again; `codex-brief status` tells how that ends.\n".to_owned()
     };
-    args.common.print(&done.task, &crate::publish::inert::visible(&text));
+    args.common.print(&done.task, &terminal::text(&text));
     Ok(u8::from(nothing))
 }
 
@@ -167,7 +168,7 @@ async fn wait(state: &Path, task: &TaskLine) -> Result<TaskLine, UserError> {
             return Err(no_server("it does not know the task any more"));
         };
         if line.says != told {
-            eprintln!("{}", crate::publish::inert::visible(&line.says));
+            eprintln!("{}", terminal::line(&line.says));
             told.clone_from(&line.says);
         }
         if line.state != "running" || line.publishing {

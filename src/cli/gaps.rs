@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::error::UserError;
+use crate::publish::terminal::line;
 use crate::store::models::{Gap, MissedRow, time_text};
 use crate::store::{Store, StoreError};
 
@@ -49,12 +50,11 @@ pub async fn run(args: GapsArgs) -> Result<u8, UserError> {
             "`codex-brief gaps` without a number lists them.",
         ));
     }
-    let text = match (args.json, args.gap) {
-        (true, _) => as_json(&gaps),
-        (false, Some(_)) => gaps.iter().map(whole_text).collect(),
-        (false, None) => table(&gaps),
-    };
-    print!("{text}");
+    match (args.json, args.gap) {
+        (true, _) => super::print_json(&as_json(&gaps)),
+        (false, Some(_)) => super::print(gaps.iter().map(whole_text).collect::<String>().trim_end()),
+        (false, None) => super::print(table(&gaps).trim_end()),
+    }
     Ok(u8::from(gaps.iter().any(|(gap, _)| gap.lost > 0)))
 }
 
@@ -101,21 +101,22 @@ fn whole_text((gap, rows): &Whole) -> String {
     let mut text = format!("Gap {}, {}\n", gap.id, gap.summary());
     let closed = gap.closed_at_ms.map_or("still open".to_owned(), |at| format!("closed {}", time_text(at)));
     let _ = writeln!(text, "found {}, {closed}", time_text(gap.found_at_ms));
-    for line in gap.note.iter().flat_map(|note| note.lines()) {
-        let _ = writeln!(text, "note: {line}");
+    for note in gap.note.iter().flat_map(|note| note.lines()) {
+        let _ = writeln!(text, "note: {}", line(note));
     }
     for row in rows {
         let missed = &row.missed;
-        let _ = writeln!(text, "{}  {:9}  {}", time_text(missed.at_ms), row.state.as_str(), missed.what);
+        let _ =
+            writeln!(text, "{}  {:9}  {}", time_text(missed.at_ms), row.state.as_str(), line(&missed.what));
         for more in [&row.reason, &row.outcome].into_iter().flatten() {
-            let _ = writeln!(text, "    {more}");
+            let _ = writeln!(text, "    {}", line(more));
         }
-        let _ = writeln!(text, "    {}", missed.name);
+        let _ = writeln!(text, "    {}", line(&missed.name));
     }
     text
 }
 
-fn as_json(gaps: &[Whole]) -> String {
+fn as_json(gaps: &[Whole]) -> Value {
     let missed = |row: &MissedRow| {
         json!({
             "name": row.missed.name,
@@ -143,5 +144,5 @@ fn as_json(gaps: &[Whole]) -> String {
         })
     };
     let gaps: Vec<Value> = gaps.iter().map(gap).collect();
-    format!("{:#}\n", json!({"format": FORMAT, "gaps": gaps}))
+    json!({"format": FORMAT, "gaps": gaps})
 }

@@ -16,12 +16,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
 use crate::error::UserError;
 use crate::lane;
+use crate::publish::terminal;
 
 /// Runs `codex-brief` blocks from GitHub issues and comments, isolated, and opens the pull requests
 /// that they ask for.
@@ -82,9 +84,16 @@ fn lane_unknown(name: &str, names: &[String]) -> UserError {
     )
 }
 
-/// Prints to standard output; a reader that went away, such as `head`, is no reason to fail.
+/// Prints to standard output so that nothing in it acts on a terminal; a reader that went away, such as
+/// `head`, is no reason to fail.
 fn print(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    let _ = writeln!(std::io::stdout(), "{}", terminal::text(text));
+}
+
+/// Prints a value as JSON; what a terminal would act on stands escaped in it.
+fn print_json<T: Serialize>(value: &T) {
+    let json = serde_json::to_string_pretty(value).unwrap_or_default();
+    let _ = writeln!(std::io::stdout(), "{}", terminal::json(&json));
 }
 
 /// The exit code when the program could not do what it was asked at all.
@@ -114,7 +123,8 @@ pub fn run(cli: Cli) -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("error: {}\n  help: {} [{}]", error.message, error.help, error.code);
+            let (message, help) = (terminal::text(&error.message), terminal::text(&error.help));
+            eprintln!("error: {message}\n  help: {help} [{}]", error.code);
             ExitCode::from(TROUBLE)
         }
     }
@@ -133,14 +143,15 @@ fn on_runtime(work: impl Future<Output = Result<u8, UserError>>) -> Result<u8, U
     runtime.block_on(work)
 }
 
-/// Logs to standard error; `RUST_LOG` changes what.
+/// Logs to standard error, a record a line whatever stands in it; `RUST_LOG` changes what.
 fn start_tracing(default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| terminal::Records(std::io::stderr()))
         .with_target(false)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        // Colours would stand escaped, like every other terminal sequence.
+        .with_ansi(false)
         .init();
 }
 

@@ -1,18 +1,21 @@
 //! `codex-brief patch`: what a run changed, also when nothing of it was published (row N4).
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::error::UserError;
-use crate::publish::diff;
+use crate::publish::{diff, terminal};
 use crate::run::changeset::Changeset;
 use crate::run::mirror::Mirrors;
 use crate::store::Store;
 use crate::store::blobs::Blobs;
 
 /// Prints the changes of a run, as a patch for `git apply`.
+///
+/// A terminal is shown them with control characters and the like escaped: send the patch to a file or
+/// a program where it is to be applied.
 #[derive(Debug, Args)]
 pub struct PatchArgs {
     /// The run's or the brief's id, or how it begins; result comments show both.
@@ -67,6 +70,12 @@ pub async fn run(args: PatchArgs) -> Result<u8, UserError> {
         let repository = mirror.repository().map_err(|error| failed(&error))?;
         diff::patch(&repository, &blobs, &changeset).map_err(|error| failed(&error))?
     };
-    std::io::stdout().write_all(&patch).map_err(|error| failed(&error))?;
+    let mut out = std::io::stdout().lock();
+    // Whoever reads it in a terminal shall see what is in it; a program gets every byte.
+    let shown = match out.is_terminal() {
+        true => terminal::text(&String::from_utf8_lossy(&patch)).into_bytes(),
+        false => patch.clone(),
+    };
+    out.write_all(&shown).and_then(|()| out.flush()).map_err(|error| failed(&error))?;
     Ok(u8::from(patch.is_empty()))
 }

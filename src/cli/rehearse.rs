@@ -82,8 +82,7 @@ pub async fn run(args: RehearseArgs) -> Result<u8, UserError> {
         }
     }
     if args.json {
-        let text = serde_json::to_string_pretty(&rows).map_err(|error| trouble(&error))?;
-        super::print(&text);
+        super::print_json(&rows);
     } else {
         super::print(&table(&rows));
     }

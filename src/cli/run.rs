@@ -19,6 +19,8 @@ use crate::publish::comment::{CommentContext, result_comment};
 use crate::publish::commit::{CommitRequest, Signature, build_commit};
 use crate::publish::diff;
 use crate::publish::message::commit_message;
+use crate::publish::terminal;
+use crate::run::contract::Contract;
 use crate::run::mirror::{Mirror, Mirrors, Remote};
 use crate::run::push::PushOutcome;
 use crate::run::report::{RunReport, RunStatus, StepStatus};
@@ -232,7 +234,7 @@ impl Bench {
         };
         let mut judged = attempt(order, show).await;
         if judged.report.status == RunStatus::Success
-            && let Err(error) = self.commit(found, &mut judged).await
+            && let Err(error) = self.commit(found, lane.config(), &mut judged).await
         {
             judged.report.status = RunStatus::Failure;
             judged.report.problem = Some(problem(
@@ -248,17 +250,19 @@ impl Bench {
         judged.report.status == RunStatus::Success
     }
 
-    async fn commit(&self, found: &Found, judged: &mut Judged) -> anyhow::Result<()> {
+    async fn commit(&self, found: &Found, lane: &LaneConfig, judged: &mut Judged) -> anyhow::Result<()> {
         let (Some(output), Some(changeset)) = (found.brief.pull_request(), &judged.changeset) else {
             return Ok(());
         };
         let report = &mut judged.report;
         let message =
             commit_message(&output.commit_message, &[("Brief", &report.brief), ("Run", &report.run)]);
+        let contract = Contract::of(lane).map_err(anyhow::Error::msg)?;
         let request = CommitRequest {
             base: changeset.base_commit,
             changes: &changeset.entries,
             declared: &output.files,
+            protected: &contract.protected,
             message: &message,
             author: &Signature { name: "codex-brief".to_owned(), email: "codex-brief@localhost".to_owned() },
             time: report.ended_at_ms / 1000,
@@ -299,11 +303,10 @@ impl Bench {
 /// Shows progress while it happens.
 fn show(event: StepEvent) {
     match event {
-        StepEvent::Started { index, name } => eprintln!("── step {}: {name}", index + 1),
+        StepEvent::Started { index, name } => eprintln!("── step {}: {}", index + 1, terminal::line(&name)),
         StepEvent::Output { bytes, .. } => {
             // A terminal that went away is no reason to end the run.
-            let _ = std::io::stderr()
-                .write_all(crate::publish::inert::visible(&String::from_utf8_lossy(&bytes)).as_bytes());
+            let _ = std::io::stderr().write_all(terminal::text(&String::from_utf8_lossy(&bytes)).as_bytes());
         }
         StepEvent::Ended { report, .. } if report.status == StepStatus::Skipped => {}
         StepEvent::Ended { index, report } => {

@@ -35,6 +35,18 @@ pub struct LaneConfig {
     /// Lists further host paths that steps can read, such as a toolchain under `/opt`.
     #[serde(default)]
     pub read_only_paths: Vec<PathBuf>,
+    /// Lists patterns of paths that no brief may change, in the manner of `.gitignore`.
+    #[serde(default)]
+    pub protected_paths: Vec<String>,
+    /// Lists the kinds of paths that are protected by themselves and may be changed all the same.
+    #[serde(default)]
+    pub allow_protected: Vec<String>,
+    /// Tells whether runs may change files that are not text.
+    #[serde(default)]
+    pub binaries: Taken,
+    /// Tells whether runs may change symbolic links.
+    #[serde(default)]
+    pub links: Taken,
     /// Bounds one step.
     #[serde(default)]
     pub limits: Limits,
@@ -53,6 +65,10 @@ impl LaneConfig {
             parallel: 1,
             environment: Vec::new(),
             read_only_paths: Vec::new(),
+            protected_paths: Vec::new(),
+            allow_protected: Vec::new(),
+            binaries: Taken::default(),
+            links: Taken::default(),
             limits: Limits::default(),
         }
     }
@@ -89,6 +105,17 @@ pub enum SandboxKind {
     None,
 }
 
+/// Whether something is taken into a pull request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Taken {
+    /// It is.
+    #[default]
+    Allow,
+    /// It is not: the run fails, and tells what it changed.
+    Refuse,
+}
+
 /// The bounds of one step.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -113,6 +140,8 @@ pub struct Limits {
     pub changed_files: usize,
     /// Bounds the bytes of all files that a run changes.
     pub changed_bytes: u64,
+    /// Bounds the bytes of one file that a run changes. GitHub refuses files above 100 MiB.
+    pub changed_file_bytes: u64,
 }
 
 impl Default for Limits {
@@ -128,6 +157,7 @@ impl Default for Limits {
             comment_tail_bytes: 8 << 10,
             changed_files: 1000,
             changed_bytes: 64 << 20,
+            changed_file_bytes: 64 << 20,
         }
     }
 }

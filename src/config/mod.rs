@@ -20,7 +20,7 @@ pub use authorize::{AuthorizeConfig, MinimumPermission};
 pub use catch_up::CatchUpConfig;
 pub use github::GitHubConfig;
 pub use guard::GuardConfig;
-pub use lane::{LaneConfig, LaneKind, Limits, Network, SandboxKind};
+pub use lane::{LaneConfig, LaneKind, Limits, Network, SandboxKind, Taken};
 pub use queue::{OnWithdrawal, QueueConfig};
 pub use retention::RetentionConfig;
 pub use secret::{SecretError, SecretSource};

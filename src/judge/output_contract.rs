@@ -4,11 +4,15 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::changeset::{Changeset, Exceeded, Refusal};
+use crate::run::changeset::{Changeset, Exceeded, Refusal, RefusalKind};
+use crate::run::protected::ProtectedPaths;
 use crate::run::report::Problem;
 
 /// Bounds the paths that one message lists; the rest is counted.
 const LISTED: usize = 10;
+
+const PROTECTED_HELP: &str = "Leave them to a person. The operator decides by the lane's `protected_paths` and \
+    `allow_protected` what is protected; workflows always are.";
 
 /// What the contract says of a changeset. The pull request is made when nothing stands here.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +50,20 @@ pub fn judge(declared: &[String], changeset: &Changeset) -> Verdict {
     }
 }
 
+/// Tells what of the declared paths no run may change: a brief with such a path need not run at all.
+pub fn refuse_declared(declared: &[String], protected: &ProtectedPaths) -> Option<Problem> {
+    let refused = declared.iter().filter_map(|path| {
+        protected.refuses(path).map(|reason| format!("{} {}", quoted(path), reason.text()))
+    });
+    let refused: Vec<String> = refused.collect();
+    let list = listed(refused.into_iter())?;
+    Some(problem(
+        "protected-paths",
+        format!("The brief declares paths that no brief may change, so nothing was run: {list}."),
+        PROTECTED_HELP,
+    ))
+}
+
 impl Verdict {
     /// Tells whether the contract is kept.
     pub fn is_ok(&self) -> bool {
@@ -57,15 +75,28 @@ impl Verdict {
         if self.nothing_changed {
             return vec![no_changes(&self.unchanged)];
         }
-        let refused =
-            self.refused.iter().map(|refusal| format!("{} {}", quoted(&refusal.path), refusal.reason.text()));
         let found = [
             self.exceeded.map(too_many),
-            listed(refused).map(|list| {
+            self.refused_as(RefusalKind::Protected).map(|list| {
+                problem(
+                    "protected-paths",
+                    format!("The run changed paths that no brief may change: {list}."),
+                    PROTECTED_HELP,
+                )
+            }),
+            self.refused_as(RefusalKind::Never).map(|list| {
                 problem(
                     "refused-files",
                     format!("The run left files that are not taken into a commit: {list}."),
                     "Let the steps write plain files inside the repository, or remove what is only theirs.",
+                )
+            }),
+            self.refused_as(RefusalKind::ByLane).map(|list| {
+                problem(
+                    "not-taken-by-lane",
+                    format!("The run left files that this lane does not take: {list}."),
+                    "Let the steps leave them out, choose another lane, or ask the operator to change the setting that \
+                     is named.",
                 )
             }),
             listed(self.undeclared.iter().map(|path| quoted(path))).map(|list| {
@@ -84,6 +115,12 @@ impl Verdict {
             }),
         ];
         found.into_iter().flatten().collect()
+    }
+
+    fn refused_as(&self, kind: RefusalKind) -> Option<String> {
+        let refused = self.refused.iter().filter(|refusal| refusal.reason.kind() == kind);
+        let told = refused.map(|refusal| format!("{} {}", quoted(&refusal.path), refusal.reason.text()));
+        listed(told.collect::<Vec<_>>().into_iter())
     }
 
     /// Returns everything that is wrong as one problem with the gravest one's code and help.
@@ -183,6 +220,33 @@ mod tests {
         let problem = verdict.problem().unwrap();
         assert_eq!(problem.code, "undeclared-changes");
         assert!(problem.message.contains("\"c\"") && problem.message.contains("\"b\""));
+    }
+
+    #[test]
+    fn each_kind_of_refusal_has_its_code() {
+        let mut changes = changeset(&["w", "b"]);
+        for (path, reason) in
+            [("b", RefusalReason::Binary), ("p", RefusalReason::Fifo), ("w", RefusalReason::Protected)]
+        {
+            changes.refused.push(Refusal { path: path.into(), reason });
+        }
+        let verdict = judge(&["w".into(), "b".into(), "p".into()], &changes);
+        assert_eq!(codes(&verdict), ["protected-paths", "refused-files", "not-taken-by-lane"]);
+        let problem = verdict.problem().unwrap();
+        assert!(problem.message.contains("\"w\" is protected."), "{}", problem.message);
+        assert!(problem.message.contains("\"b\" is not text, and the lane"), "{}", problem.message);
+    }
+
+    #[test]
+    fn a_protected_path_that_is_declared_is_told_before_anything_runs() {
+        let protected = ProtectedPaths::new(&["deploy".into()], &[]).unwrap();
+        let declared = ["a".into(), "deploy/x".into(), ".github/workflows/ci.yml".into()];
+        let problem = refuse_declared(&declared, &protected).unwrap();
+        assert_eq!(problem.code, "protected-paths");
+        assert!(
+            problem.message.contains("\"deploy/x\" is protected, \".github/workflows/ci.yml\" is a workflow")
+        );
+        assert_eq!(refuse_declared(&declared[..1], &protected), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::sandbox::refuse_read_only_path;
 use crate::brief::validate;
 use crate::config::{LaneConfig, invalid};
 use crate::error::UserError;
+use crate::run::contract::Contract;
 
 /// Checks a lane; `private` are the paths of the server that no step may see.
 ///
@@ -41,7 +42,7 @@ pub fn check(lane: &LaneConfig, private: &[PathBuf]) -> Result<(), UserError> {
             return wrong(format!("{path} cannot be given to steps: the server keeps {private} there."));
         }
     }
-    Ok(())
+    Contract::of(lane).map(drop).or_else(|why| wrong(format!("{why}.")))
 }
 
 #[cfg(test)]
@@ -70,6 +71,13 @@ mod tests {
         assert!(
             refused(|lane| lane.read_only_paths = vec!["/srv/state/blobs".into()]).contains("/srv/state")
         );
+    }
+
+    #[test]
+    fn rules_for_protected_paths_that_mean_nothing_are_refused() {
+        assert!(refused(|lane| lane.protected_paths = vec!["!x".into()]).contains("`!x`"));
+        let told = refused(|lane| lane.allow_protected = vec!["workflows".into()]);
+        assert!(told.contains("`workflows`") && told.contains("`CODEOWNERS`"), "{told}");
     }
 
     #[test]

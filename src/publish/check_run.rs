@@ -1,7 +1,7 @@
 //! The check run of a run: what GitHub shows beside its commit.
 
 use super::format::{change_counts, link, sentence_within, step_table};
-use super::inert::visible;
+use super::inert::inert_plain_line;
 use crate::run::report::{RunReport, RunStatus};
 
 /// What a check run tells.
@@ -26,7 +26,10 @@ pub fn check_run(report: &RunReport, cancelled: bool, thread_url: &str) -> Optio
         (RunStatus::Partial, _) => ("neutral", "Not all was done".to_owned()),
         (RunStatus::Failure, _) => {
             let problem = report.problem.as_ref();
-            ("failure", problem.map_or_else(|| "Failed".to_owned(), |problem| visible(&problem.message)))
+            (
+                "failure",
+                problem.map_or_else(|| "Failed".to_owned(), |problem| inert_plain_line(&problem.message)),
+            )
         }
     };
     let mut summary = format!("Asked for in {}.\n\n", link("this thread", thread_url));
@@ -40,14 +43,29 @@ pub fn check_run(report: &RunReport, cancelled: bool, thread_url: &str) -> Optio
         change_counts(&report.changes)
     ));
     // GitHub shows a title as plain text, in one line.
-    let title = title.replace('\n', " ").chars().take(200).collect();
+    let title = title.chars().take(200).collect();
     Some(CheckRunPage { commit, conclusion, title, summary })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::comment::tests::success;
+    use proptest::prelude::*;
+
+    use super::super::comment::tests::{any_report, assert_sound, success};
+    use super::super::inert::tests::assert_inert;
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn a_check_run_acts_on_nothing_whatever_the_run_said(report in any_report(), cancelled: bool) {
+            let thread = "https://github.com/octo/example/issues/1";
+            let page = check_run(&report, cancelled, thread).unwrap();
+            assert_sound(&page.summary, &[], &[thread]);
+            prop_assert!(!page.title.contains(['\n', '\r']));
+            assert_inert(&page.title.replace("://", "").replace("www.", ""));
+        }
+    }
 
     #[test]
     fn a_check_run_stands_beside_the_published_commit_else_beside_the_base() {

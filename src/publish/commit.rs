@@ -9,6 +9,7 @@ use crate::publish::diff;
 use crate::publish::tree::changed_tree;
 use crate::run::changeset::{Change, CommitId, FileMode, RefusalReason};
 use crate::run::names;
+use crate::run::protected::ProtectedPaths;
 use crate::store::blobs::{BlobError, Blobs};
 
 /// Who a commit is by.
@@ -29,6 +30,8 @@ pub struct CommitRequest<'a> {
     pub changes: &'a [Change],
     /// Holds the declared paths, which the commit must change, and no others.
     pub declared: &'a [String],
+    /// Names the paths that no commit changes.
+    pub protected: &'a ProtectedPaths,
     /// Holds the whole message, see [`crate::publish::message::commit_message`].
     pub message: &'a str,
     /// Names author and committer.
@@ -61,7 +64,7 @@ pub fn build_commit(
     blobs: &Blobs,
     request: &CommitRequest<'_>,
 ) -> Result<CommitId, CommitError> {
-    request.changes.iter().try_for_each(|change| guard(blobs, change))?;
+    request.changes.iter().try_for_each(|change| guard(blobs, request.protected, change))?;
     let parent = repository.find_commit(request.base.oid())?;
     let base = parent.tree()?;
     let tree = repository.find_tree(changed_tree(repository, &base, request.changes, blobs)?)?;
@@ -83,11 +86,11 @@ pub fn build_commit(
 
 /// Holds once more what the collection refuses, because a changeset comes back from the store and,
 /// some day, from another machine.
-fn guard(blobs: &Blobs, change: &Change) -> Result<(), CommitError> {
+fn guard(blobs: &Blobs, protected: &ProtectedPaths, change: &Change) -> Result<(), CommitError> {
     let refused =
         |reason: RefusalReason| Err(CommitError::Refused(format!("{:?} {}", change.path, reason.text())));
-    if names::is_workflow(&change.path) {
-        return refused(RefusalReason::Workflow);
+    if let Some(reason) = protected.refuses(&change.path) {
+        return refused(reason);
     }
     let (Some(FileMode::Symlink), Some(blob)) = (change.mode, &change.blob) else { return Ok(()) };
     let target = blobs.get(blob, names::MAX_PATH as u64)?;

@@ -1,11 +1,13 @@
 //! Shows what a run changed: a summary and a diff for people, a whole patch for keeping.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use git2::{Diff, DiffDelta, DiffLine, DiffOptions, FileMode, Odb, Patch, Repository, Tree};
+use git2::{Diff, DiffDelta, DiffLine, DiffOptions, Odb, Patch, Repository, Tree, TreeEntry};
 
 use crate::publish::commit::{CommitError, build_tree};
-use crate::run::changeset::Changeset;
+use crate::run::changeset::{Changeset, FileMode};
+use crate::run::names;
 use crate::run::report::ChangeSummary;
 use crate::store::blobs::Blobs;
 
@@ -69,24 +71,30 @@ pub fn summarize(
         }
     }
     let declared: BTreeSet<&str> = declared.iter().map(String::as_str).collect();
-    let changes = changeset.entries.iter().map(|change| {
+    let mut changes = Vec::with_capacity(changeset.entries.len());
+    for change in &changeset.entries {
         let (added_lines, removed_lines, binary) =
             counts.get(change.path.as_bytes()).copied().unwrap_or_default();
-        let declared = declared.contains(change.path.as_str());
-        ChangeSummary {
+        let link = match (change.mode, &change.blob) {
+            (Some(FileMode::Symlink), Some(blob)) => {
+                let target = blobs.get(blob, names::MAX_PATH as u64)?;
+                Some(String::from_utf8_lossy(&target).into_owned())
+            }
+            _ => None,
+        };
+        changes.push(ChangeSummary {
             path: change.path.clone(),
             kind: change.kind,
             added_lines,
             removed_lines,
             binary,
-            declared,
-        }
-    });
-    Ok(Shown {
-        changes: changes.collect(),
-        diff: String::from_utf8_lossy(&text.bytes).into_owned(),
-        cut: text.cut || left_out,
-    })
+            declared: declared.contains(change.path.as_str()),
+            old_mode: base.get_path(Path::new(&change.path)).ok().and_then(|entry| file_mode(&entry)),
+            new_mode: change.mode,
+            link,
+        });
+    }
+    Ok(Shown { changes, diff: String::from_utf8_lossy(&text.bytes).into_owned(), cut: text.cut || left_out })
 }
 
 /// Returns all collected changes as a patch that `git apply` takes on the base commit, binary files
@@ -117,11 +125,21 @@ pub(super) fn changed_paths(
 
 /// Returns the bytes of the shorter of two versions; 0 where there is only one, or no file.
 fn both_hold(odb: &Odb<'_>, delta: &DiffDelta<'_>) -> Result<usize, git2::Error> {
-    let size = |file: git2::DiffFile<'_>| match file.id().is_zero() || file.mode() == FileMode::Commit {
+    let size = |file: git2::DiffFile<'_>| match file.id().is_zero() || file.mode() == git2::FileMode::Commit {
         true => Ok(0),
         false => odb.read_header(file.id()).map(|(size, _)| size),
     };
     Ok(size(delta.old_file())?.min(size(delta.new_file())?))
+}
+
+/// Returns the mode of a file of a tree; 100664 is an old form of 100644.
+fn file_mode(entry: &TreeEntry<'_>) -> Option<FileMode> {
+    match entry.filemode() {
+        0o100_644 | 0o100_664 => Some(FileMode::Regular),
+        0o100_755 => Some(FileMode::Executable),
+        0o120_000 => Some(FileMode::Symlink),
+        _ => None,
+    }
 }
 
 fn path_of(delta: &DiffDelta<'_>) -> Vec<u8> {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use chrono::DateTime;
 
+use crate::run::changeset::FileMode;
 use crate::run::report::{ChangeKind, ChangeSummary, StepReport, StepStatus};
 
 use super::inert::{code_span, inert_block, inert_html, inert_inline, inert_sentence, truncate_middle};
@@ -165,8 +166,9 @@ pub(super) fn status_lines(changes: &[ChangeSummary], max: usize) -> String {
             format!("+{} -{}", change.added_lines, change.removed_lines)
         };
         let mark = if change.declared { "" } else { "  (not declared)" };
-        let path = truncate_middle(&change.path.replace(['\n', '\r'], "\u{FFFD}"), 300);
-        let line = format!("{letter}  {path}  {size}{mark}\n");
+        let mode = mode_change(change).map_or(String::new(), |mode| format!("  {}", one_line(&mode)));
+        let path = truncate_middle(&one_line(&change.path), 300);
+        let line = format!("{letter}  {path}  {size}{mode}{mark}\n");
         if chars(&out) + chars(&line) + 40 > max {
             let _ = writeln!(out, "… and {} more", changes.len() - shown);
             break;
@@ -174,6 +176,23 @@ pub(super) fn status_lines(changes: &[ChangeSummary], max: usize) -> String {
         out.push_str(&line);
     }
     out
+}
+
+fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r'], "\u{FFFD}")
+}
+
+/// Returns what neither name nor lines tell of a change: a mode that is not what it was, a new file
+/// that can be executed, where a link leads.
+pub(super) fn mode_change(change: &ChangeSummary) -> Option<String> {
+    let link = change.link.as_ref().map(|target| format!("link to {}", truncate_middle(target, 200)));
+    let mode = match (change.old_mode, change.new_mode) {
+        (Some(old), Some(new)) if old != new => Some(format!("mode {:o} → {:o}", old.git(), new.git())),
+        (None, Some(FileMode::Executable)) => Some(format!("mode {:o}", FileMode::Executable.git())),
+        _ => None,
+    };
+    let told: Vec<String> = mode.into_iter().chain(link).collect();
+    (!told.is_empty()).then(|| told.join(", "))
 }
 
 /// Returns how many files and lines changed, in words.
@@ -261,6 +280,31 @@ mod tests {
             prop_assert!(chars(&inline_within(&text, max)) <= max);
             prop_assert!(chars(&html_within(&text, max)) <= max);
         }
+    }
+
+    #[test]
+    fn modes_and_links_are_told() {
+        let change = |old_mode, new_mode, link: Option<&str>| ChangeSummary {
+            path: "run.sh".into(),
+            kind: ChangeKind::Modified,
+            added_lines: 0,
+            removed_lines: 0,
+            binary: false,
+            declared: true,
+            old_mode,
+            new_mode,
+            link: link.map(str::to_owned),
+        };
+        let (plain, program) = (Some(FileMode::Regular), Some(FileMode::Executable));
+        let told = |old, new| mode_change(&change(old, new, None));
+        assert_eq!(told(plain, program).as_deref(), Some("mode 100644 → 100755"));
+        assert_eq!(told(program, plain).as_deref(), Some("mode 100755 → 100644"));
+        assert_eq!(told(None, program).as_deref(), Some("mode 100755"));
+        assert_eq!((told(None, plain), told(program, program), told(plain, None)), (None, None, None));
+        let link = change(plain, Some(FileMode::Symlink), Some("a\nb"));
+        assert_eq!(mode_change(&link).as_deref(), Some("mode 100644 → 120000, link to a\nb"));
+        let lines = status_lines(&[link], 1_000);
+        assert_eq!(lines, "M  run.sh  +0 -0  mode 100644 → 120000, link to a\u{fffd}b\n");
     }
 
     #[test]

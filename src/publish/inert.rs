@@ -108,7 +108,7 @@ pub fn inert_plain_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for (at, &c) in chars.iter().enumerate() {
         out.push(c);
-        if acts(&chars, at) || names_thread(&chars, at) {
+        if acts(&chars, at) || names_thread(&chars, at) || skips_checks(&chars, at) {
             out.push(BREAK);
         }
     }
@@ -332,6 +332,18 @@ fn names_thread(chars: &[char], at: usize) -> bool {
         && ["/issues", "/pull", "/pulls", "/discussions"].iter().any(|w| ends_with_word(&chars[..at], w))
 }
 
+/// Tells whether the character at `at` starts what keeps a commit's checks from running: `[skip ci]`
+/// and its like, `***NO_CI***`, or the trailer `skip-checks: true`.
+fn skips_checks(chars: &[char], at: usize) -> bool {
+    let behind = || chars.iter().skip(at + 1).take(40).collect::<String>().to_ascii_lowercase();
+    match chars[at] {
+        '[' => behind().split_once(']').is_some_and(|(inner, _)| inner.contains("skip") || inner == "no ci"),
+        '_' => ends_with_word(&chars[..at], "no") && behind().starts_with("ci"),
+        '-' => ends_with_word(&chars[..at], "skip") && behind().starts_with("checks"),
+        _ => false,
+    }
+}
+
 fn ends_with_word(chars: &[char], word: &str) -> bool {
     chars.len() >= word.len()
         && chars[chars.len() - word.len()..].iter().zip(word.chars()).all(|(a, b)| a.eq_ignore_ascii_case(&b))
@@ -342,5 +354,7 @@ fn longest_run(text: &str, mark: char) -> usize {
     text.split(|c| c != mark).map(str::len).max().unwrap_or(0)
 }
 
+#[cfg(test)]
+pub(super) mod independent;
 #[cfg(test)]
 pub(super) mod tests;

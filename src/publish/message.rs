@@ -21,7 +21,9 @@ pub fn commit_message(message: &str, trailers: &[(&str, &str)]) -> String {
         !dropping
     });
     lines.iter_mut().for_each(|line| *line = with_whole_address(line));
-    lines.extend(trailers.iter().map(|(name, value)| format!("{name}: {}", one_line(value))));
+    lines.extend(
+        trailers.iter().map(|(name, value)| format!("{name}: {}", inert_plain_text(&one_line(value)))),
+    );
     if paragraphs.is_empty() {
         paragraphs.push(vec!["Changes by codex-brief".to_owned()]);
     }
@@ -82,6 +84,7 @@ fn one_line(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::inert::tests::{assert_inert, hostile};
     use super::*;
 
     const OURS: [(&str, &str); 2] = [("Brief", "0a1b"), ("Requested-by", "octo")];
@@ -107,8 +110,8 @@ mod tests {
 
     #[test]
     fn a_value_cannot_begin_a_line_of_its_own() {
-        let text = commit_message("x\x1b[1m", &[("Run", "1\nBrief: 2\r\u{85}3")]);
-        assert_eq!(text, "x\n\nRun: 1 Brief: 2 3\n");
+        let text = commit_message("x\x1b[1m", &[("Run", "1\nBrief: 2\r\u{85}3 @you #1")]);
+        assert_eq!(text, "x\n\nRun: 1 Brief: 2 3 @\u{200b}you #\u{200b}1\n");
         assert_eq!(commit_message(" \n", &[]), "Changes by codex-brief\n");
     }
 
@@ -118,5 +121,19 @@ mod tests {
         let inert =
             "Fixes #\u{200b}1 for @\u{200b}octo/team\n\ncloses GH-\u{200b}2, closes octo/other#\u{200b}3\n";
         assert_eq!(text, inert);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_message_acts_on_nothing_and_speaks_for_nobody(message in hostile(), more in hostile(), value in hostile()) {
+            let text = commit_message(&format!("{message}\n\nBrief: {more}\nx: {message}"), &[("Brief", &value)]);
+            // An address behind a letter or a digit, in a trailer's angle brackets, names nobody.
+            let addresses = regex::Regex::new("(?m)<[^<>@\n]*[A-Za-z0-9]@[^<>\n]*>$").unwrap();
+            let plain = addresses.replace_all(&text, "");
+            assert_inert(&plain.replace("://", "").replace("www.", ""));
+            let (_, trailers) = text.trim_end().rsplit_once("\n\n").unwrap();
+            let ours = trailers.lines().filter(|line| line.to_lowercase().starts_with("brief:")).count();
+            proptest::prop_assert_eq!(ours, 1, "{}", text);
+        }
     }
 }

@@ -13,4 +13,5 @@ pub mod message;
 pub mod notice;
 pub mod pull_request;
 pub mod status;
+pub mod terminal;
 mod tree;

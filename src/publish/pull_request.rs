@@ -8,7 +8,7 @@ use crate::run::report::RunReport;
 use super::comment::{CommentContext, MAX_COMMENT_CHARS, signature};
 use super::format::{
     Keep, block_within, change_counts, chars, code_within, details, duration, id_span, inline_within, link,
-    short, step_table, utc,
+    mode_change, short, step_table, utc,
 };
 use super::inert::{inert_plain_line, truncate_middle};
 
@@ -85,7 +85,8 @@ fn words_of_the_author(brief: &Brief) -> String {
 fn files(report: &RunReport) -> String {
     let mut out = format!("### Files\n\n{}:\n\n", change_counts(&report.changes));
     for change in report.changes.iter().take(MAX_FILES) {
-        let _ = writeln!(out, "- {}", code_within(&change.path, 150));
+        let mode = mode_change(change).map_or(String::new(), |mode| format!(": {}", code_within(&mode, 250)));
+        let _ = writeln!(out, "- {}{mode}", code_within(&change.path, 150));
     }
     if report.changes.len() > MAX_FILES {
         let _ = writeln!(out, "- … and {} more", report.changes.len() - MAX_FILES);

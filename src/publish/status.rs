@@ -8,7 +8,8 @@ use crate::queue::task::{BlockReason, TaskState};
 use crate::store::models::{EarlierRun, TaskView};
 
 use super::format::{chars, id_span, inline_within, link, short};
-use super::inert::{truncate_middle, visible};
+use super::inert::truncate_middle;
+use super::terminal::line as one_line;
 
 /// Bounds the runs of a task that are listed.
 const MAX_RUNS: usize = 10;
@@ -137,19 +138,19 @@ pub fn status_table(lines: &[TaskLine]) -> String {
 pub fn status_text(lines: &[TaskLine]) -> String {
     let mut out = String::new();
     for line in lines {
-        let place = format!("{}#{}", line.repository, line.thread);
+        let place = one_line(&format!("{}#{}", line.repository, line.thread));
         let before = line.before.filter(|n| *n > 0).map_or(String::new(), |n| format!(", {n} before it"));
-        let says = truncate_middle(&line.says, 400);
+        let says = one_line(&truncate_middle(&line.says, 400));
         let brief = line.brief.get(..12).unwrap_or(&line.brief);
-        let _ = writeln!(out, "{brief}  {place}  {}  {says}{before}", line.lane);
+        let _ = writeln!(out, "{brief}  {place}  {}  {says}{before}", one_line(&line.lane));
         for (run, why) in runs(line) {
-            let _ = writeln!(out, "              run {run}: {why}");
+            let _ = writeln!(out, "              run {}: {}", one_line(&run), one_line(&why));
         }
         if let Some(url) = &line.pull_request_url {
-            let _ = writeln!(out, "              {url}");
+            let _ = writeln!(out, "              {}", one_line(url));
         }
     }
-    visible(&out)
+    out
 }
 
 /// Returns the runs of a task, each with what became of it.

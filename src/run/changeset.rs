@@ -155,9 +155,37 @@ pub enum RefusalReason {
     InSubmodule,
     /// A file below `.github/workflows`.
     Workflow,
+    /// A path that no brief may change.
+    Protected,
+    /// A file that alone holds more bytes than the lane takes of one.
+    TooLarge,
+    /// A file that is not text, on a lane that takes none.
+    Binary,
+    /// A link, on a lane that takes none.
+    LinkNotTaken,
+}
+
+/// What kind of rule refuses a path; each kind is told with a code of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// Nothing of the sort is ever taken into a commit.
+    Never,
+    /// The path is protected.
+    Protected,
+    /// The lane's settings take none.
+    ByLane,
 }
 
 impl RefusalReason {
+    /// Returns the kind of the rule that refuses.
+    pub fn kind(self) -> RefusalKind {
+        match self {
+            Self::Workflow | Self::Protected => RefusalKind::Protected,
+            Self::TooLarge | Self::Binary | Self::LinkNotTaken => RefusalKind::ByLane,
+            _ => RefusalKind::Never,
+        }
+    }
+
     /// Returns the reason for people: the words that follow the path.
     pub fn text(self) -> &'static str {
         match self {
@@ -183,6 +211,10 @@ impl RefusalReason {
             Self::Unstable => "changed while it was collected",
             Self::InSubmodule => "lies in a submodule, which is another repository",
             Self::Workflow => "is a workflow, which the App has no permission to change",
+            Self::Protected => "is protected",
+            Self::TooLarge => "is larger than the lane takes of one file (`changed_file_bytes`)",
+            Self::Binary => "is not text, and the lane takes text only (`binaries`)",
+            Self::LinkNotTaken => "is a symbolic link, and the lane takes none (`links`)",
         }
     }
 }

@@ -13,37 +13,13 @@ use git2::{ObjectType, Odb, Repository, Tree, TreeEntry};
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
 
-use crate::config::Limits;
 use crate::run::changeset::{Change, Changeset, CommitId, Exceeded, FileMode, Refusal, RefusalReason};
+use crate::run::contract::{CollectLimits, Contract};
 use crate::run::handles;
 use crate::run::ignored::IgnoreRules;
 use crate::run::names::{self, MAX_DEPTH};
 use crate::run::report::ChangeKind;
 use crate::store::blobs::{BlobError, BlobId, Blobs};
-
-/// Bounds the entries of a checkout that are looked at, tracked or not.
-pub const MAX_ENTRIES: u64 = 2_000_000;
-
-/// Bounds a collection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CollectLimits {
-    /// Bounds the paths that changed or are refused.
-    pub changed_files: usize,
-    /// Bounds the bytes of all changed files.
-    pub changed_bytes: u64,
-    /// Bounds the entries that are looked at.
-    pub entries: u64,
-}
-
-impl From<&Limits> for CollectLimits {
-    fn from(limits: &Limits) -> Self {
-        Self {
-            changed_files: limits.changed_files,
-            changed_bytes: limits.changed_bytes,
-            entries: MAX_ENTRIES,
-        }
-    }
-}
 
 /// What is collected, and against what.
 pub struct CollectRequest<'a> {
@@ -57,6 +33,8 @@ pub struct CollectRequest<'a> {
     pub declared: &'a [String],
     /// Bounds the collection.
     pub limits: CollectLimits,
+    /// Tells what is taken.
+    pub contract: &'a Contract,
     /// Takes the content.
     pub blobs: &'a Blobs,
 }
@@ -287,8 +265,8 @@ impl Collector<'_> {
         content: Option<(FileMode, BlobId, u64)>,
     ) -> Result<(), Stop> {
         self.count()?;
-        if names::is_workflow(path) {
-            self.found.refused.push(refusal(path.as_bytes(), RefusalReason::Workflow));
+        if let Some(reason) = self.request.contract.protected.refuses(path) {
+            self.also(path, reason);
         }
         self.found.entries.push(Change {
             path: path.to_owned(),
@@ -304,6 +282,11 @@ impl Collector<'_> {
         self.count()?;
         self.found.refused.push(refusal(path, reason));
         Ok(())
+    }
+
+    /// Refuses a path that is shown all the same.
+    pub(super) fn also(&mut self, path: &str, reason: RefusalReason) {
+        self.found.refused.push(refusal(path.as_bytes(), reason));
     }
 
     pub(super) fn unopened(&mut self, path: &[u8], error: Errno) -> Result<(), Stop> {

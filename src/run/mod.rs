@@ -3,12 +3,14 @@
 pub mod changeset;
 pub mod checkout;
 pub mod collect;
+pub mod contract;
 mod git_command;
 mod handles;
 mod ignored;
 pub mod log;
 pub mod mirror;
 pub mod names;
+pub mod protected;
 pub mod push;
 pub mod redact;
 mod remove;

@@ -1,5 +1,7 @@
 //! Which names, paths and link targets a changeset may hold; pure rules.
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::run::changeset::RefusalReason;
 
 /// Bounds the folders above a file.
@@ -70,12 +72,6 @@ pub fn check_link(path: &str, target: &[u8]) -> Result<String, RefusalReason> {
     Ok(at.join("/"))
 }
 
-/// Tells whether a changed path is one that the App lacks the permission for.
-pub fn is_workflow(path: &str) -> bool {
-    let folded = path.to_ascii_lowercase();
-    folded == ".github" || folded == ".github/workflows" || folded.starts_with(".github/workflows/")
-}
-
 /// Returns a path for people: bytes and characters that are not printable are escaped.
 pub fn printable(path: &[u8]) -> String {
     let mut text = String::new();
@@ -98,10 +94,18 @@ pub fn printable(path: &[u8]) -> String {
 /// rules are those that git itself checks under `core.protectHFS` and `core.protectNTFS`, and a
 /// little wider.
 fn is_dot_git(name: &str) -> bool {
+    let stem = as_opened(name);
+    stem == ".git" || is_short_name(&stem)
+}
+
+/// Returns the name under which the most forgiving of file systems would open a file: folded, and as
+/// NTFS reads it, which takes `name:stream` for a stream of the file and drops dots and spaces at the
+/// end.
+pub fn as_opened(name: &str) -> String {
     let folded = fold(name);
-    // NTFS reads `name:stream` as a stream of the file, and drops dots and spaces at the end.
     let stem = folded.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']);
-    stem == ".git" || is_short_name(stem)
+    // A name of dots alone is told elsewhere.
+    if stem.is_empty() { folded } else { stem.to_owned() }
 }
 
 /// Tells whether the name is `git~` and digits: what NTFS may give `.git` as its short name.
@@ -109,9 +113,10 @@ fn is_short_name(stem: &str) -> bool {
     stem.strip_prefix("git~").is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Lowers the case, and drops what HFS+ ignores.
+/// Lowers the case, drops what HFS+ ignores, and writes what looks or is spelt alike in one way (NFKC).
 fn fold(name: &str) -> String {
-    name.chars().filter(|char| !is_invisible(*char)).flat_map(char::to_lowercase).collect()
+    let shown = name.chars().filter(|char| !is_invisible(*char));
+    shown.nfkc().flat_map(char::to_lowercase).nfkc().collect()
 }
 
 fn is_unfit(char: char) -> bool {
@@ -152,6 +157,8 @@ mod tests {
             ".git::$INDEX_ALLOCATION/x",
             ".git:x",
             ".g\u{200c}it",
+            "\u{ff0e}git/config",
+            ".\u{ff47}\u{ff49}\u{ff54}",
         ] {
             assert_eq!(check_path(path.as_bytes()), Err(RefusalReason::GitName), "{path:?}");
         }
@@ -187,16 +194,6 @@ mod tests {
             ("gitmod~1", "x", RefusalReason::SymlinkAsGitFile),
         ] {
             assert_eq!(check_link(path, target.as_bytes()), Err(reason), "{path} -> {target:?}");
-        }
-    }
-
-    #[test]
-    fn workflows_are_protected_in_any_case() {
-        for path in [".github/workflows/a.yml", ".GitHub/Workflows/b", ".github/workflows", ".github"] {
-            assert!(is_workflow(path), "{path}");
-        }
-        for path in [".github/CODEOWNERS", "x/.github/workflows/a.yml", ".github/workflows.md"] {
-            assert!(!is_workflow(path), "{path}");
         }
     }
 }

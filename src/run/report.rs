@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::run::changeset::FileMode;
 use crate::store::models::EarlierRun;
 
 /// How one step ended.
@@ -103,6 +104,15 @@ pub struct ChangeSummary {
     pub binary: bool,
     /// Tells whether the brief declares it.
     pub declared: bool,
+    /// Holds the mode before the run; `None` where there was no file.
+    #[serde(default)]
+    pub old_mode: Option<FileMode>,
+    /// Holds the mode after the run; `None` where there is no file.
+    #[serde(default)]
+    pub new_mode: Option<FileMode>,
+    /// Holds where a changed symbolic link leads.
+    #[serde(default)]
+    pub link: Option<String>,
 }
 
 /// What happened to a path.

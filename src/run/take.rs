@@ -8,6 +8,7 @@ use std::path::Path;
 use git2::{ObjectType, Oid, Tree};
 use rustix::fs::{FileType, Stat};
 
+use crate::config::Taken;
 use crate::run::changeset::{FileMode, Refusal, RefusalReason};
 use crate::run::collect::{CollectError, Collector, Entry, Stop, failed, refusal};
 use crate::run::handles;
@@ -17,6 +18,26 @@ use crate::store::blobs::BlobError;
 
 /// Bounds the files that are hashed in memory, in bytes; longer ones are streamed.
 const HASH_IN_MEMORY: u64 = 1 << 20;
+
+/// Bounds the bytes at a file's start in which a NUL makes it binary: as many as git looks at.
+const NUL_WITHIN: usize = 8000;
+
+/// Passes content on, and tells by the very bytes that pass whether it is text.
+struct Sniffed<R> {
+    inner: R,
+    looked_at: usize,
+    is_binary: bool,
+}
+
+impl<R: Read> Read for Sniffed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        let looked_at = buffer.iter().take(read).take(NUL_WITHIN - self.looked_at);
+        self.is_binary |= looked_at.clone().any(|byte| *byte == 0);
+        self.looked_at += looked_at.len();
+        Ok(read)
+    }
+}
 
 impl Collector<'_> {
     pub(super) fn file(&mut self, entry: &Entry<'_, '_>) -> Result<(), Stop> {
@@ -44,8 +65,14 @@ impl Collector<'_> {
         if stat.st_nlink > 1 {
             return self.refuse(path, RefusalReason::HardLink);
         }
+        if size > self.request.limits.changed_file_bytes {
+            return self.refuse(path, RefusalReason::TooLarge);
+        }
         self.spend(size)?;
-        let blob = match self.request.blobs.put(&mut file, size) {
+        let mut content = Sniffed { inner: &mut file, looked_at: 0, is_binary: false };
+        let stored = self.request.blobs.put(&mut content, size);
+        let is_binary = content.is_binary;
+        let blob = match stored {
             Ok((blob, stored)) if stored == size => blob,
             Ok(_) | Err(BlobError::TooLarge { .. }) => return self.refuse(path, RefusalReason::Unstable),
             Err(error) => return Err(error.into()),
@@ -54,7 +81,11 @@ impl Collector<'_> {
         if !same_file(&after, &stat) || after.st_nlink > 1 {
             return self.refuse(path, RefusalReason::Unstable);
         }
-        self.change(path_text, kind_of(entry), Some((mode, blob, size)))
+        self.change(path_text, kind_of(entry), Some((mode, blob, size)))?;
+        if is_binary && self.request.contract.binaries == Taken::Refuse {
+            self.also(path_text, RefusalReason::Binary);
+        }
+        Ok(())
     }
 
     fn is_unchanged(
@@ -104,7 +135,11 @@ impl Collector<'_> {
         self.spend(size)?;
         let (blob, _) = self.request.blobs.put(target.as_slice(), size)?;
         self.links.push((path_text.to_owned(), leads_to));
-        self.change(path_text, kind_of(entry), Some((FileMode::Symlink, blob, size)))
+        self.change(path_text, kind_of(entry), Some((FileMode::Symlink, blob, size)))?;
+        if self.request.contract.links == Taken::Refuse {
+            self.also(path_text, RefusalReason::LinkNotTaken);
+        }
+        Ok(())
     }
 
     /// Refuses changed links whose way leads through another link: where they end depends on more

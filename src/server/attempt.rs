@@ -18,6 +18,7 @@ use crate::publish::diff::{Shown, summarize};
 use crate::run::changeset::{Changeset, CommitId};
 use crate::run::checkout::{SANDBOX_OBJECTS, checkout};
 use crate::run::collect::{CollectRequest, collect};
+use crate::run::contract::Contract;
 use crate::run::mirror::Mirror;
 use crate::run::redact::Redactor;
 use crate::run::report::{LogSummary, Problem, RunReport, RunStatus, StepReport, StepStatus};
@@ -139,12 +140,17 @@ async fn work(
     report: &mut RunReport,
     progress: impl Fn(StepEvent) + Send + Sync,
 ) -> Result<(Changeset, Option<Problem>), Broken> {
+    let contract = Contract::of(order.lane.config())
+        .map_err(|error| internal("the lane's contract cannot be read", &error))?;
+    if let Some(problem) = output_contract::refuse_declared(declared(order.brief), &contract.protected) {
+        return Err(problem.into());
+    }
     let base = base_commit(order)?;
     report.base_commit = Some(base.to_string());
     crash::point("checked-out.before-commit");
     let dirs = RunDirs::create(order.runs_root, order.run_id)
         .map_err(|error| internal("a run's folders cannot be made", &error))?;
-    let result = in_workspace(order, report, progress, &dirs, base).await;
+    let result = in_workspace((order, &contract), report, progress, &dirs, base).await;
     let leftovers = dirs.clone();
     if let Ok(Err(error)) = tokio::task::spawn_blocking(move || leftovers.remove_all_but_logs()).await {
         log_internal("a run's folders cannot be removed", &error);
@@ -166,7 +172,7 @@ fn base_commit(order: Order<'_>) -> Result<CommitId, Problem> {
 }
 
 async fn in_workspace(
-    order: Order<'_>,
+    (order, contract): (Order<'_>, &Contract),
     report: &mut RunReport,
     progress: impl Fn(StepEvent) + Send + Sync,
     dirs: &RunDirs,
@@ -193,7 +199,7 @@ async fn in_workspace(
         .await
         .map_err(|error| lane_problem(&order.brief.executor, &error))?;
     crash::point("collected.before-commit");
-    let changeset = look(order, report, dirs, base, &redactor).await?;
+    let changeset = look((order, contract), report, dirs, base, &redactor).await?;
     crash::point("collected.before-record");
     let problem = step_problem(&report.steps)
         .or_else(|| output_contract::judge(declared(order.brief), &changeset).problem());
@@ -202,7 +208,7 @@ async fn in_workspace(
 
 /// Collects the changes and shows them; both read whole files, so it happens off the async threads.
 async fn look(
-    order: Order<'_>,
+    (order, contract): (Order<'_>, &Contract),
     report: &mut RunReport,
     dirs: &RunDirs,
     base: CommitId,
@@ -210,7 +216,7 @@ async fn look(
 ) -> Result<Changeset, Problem> {
     let began = std::time::Instant::now();
     let (changeset, shown) = loop {
-        match look_once(order, dirs, base).await {
+        match look_once(order, contract, dirs, base).await {
             Ok(looked) => break looked,
             // What the run made is only here; room may be made for it.
             Err(error) if is_full(&error) && !order.stop.is_cancelled() && began.elapsed() < LONGEST_FULL => {
@@ -234,10 +240,15 @@ fn is_full(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(full))
 }
 
-async fn look_once(order: Order<'_>, dirs: &RunDirs, base: CommitId) -> anyhow::Result<(Changeset, Shown)> {
+async fn look_once(
+    order: Order<'_>,
+    contract: &Contract,
+    dirs: &RunDirs,
+    base: CommitId,
+) -> anyhow::Result<(Changeset, Shown)> {
     let (mirror, blobs) = (order.mirror.path().to_owned(), order.blobs.clone());
     let (checkout, declared) = (dirs.checkout.clone(), declared(order.brief).to_vec());
-    let limits = (&order.lane.config().limits).into();
+    let (limits, contract) = ((&order.lane.config().limits).into(), contract.clone());
     let looked = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
         let repository = git2::Repository::open_bare(mirror)?;
         let request = CollectRequest {
@@ -246,6 +257,7 @@ async fn look_once(order: Order<'_>, dirs: &RunDirs, base: CommitId) -> anyhow::
             base,
             declared: &declared,
             limits,
+            contract: &contract,
             blobs: &blobs,
         };
         let changeset = collect(&request)?;

@@ -13,6 +13,7 @@ use crate::publish::message::commit_message;
 use crate::publish::pull_request::{PullRequestText, pr_body, pr_title};
 use crate::queue::task::Event;
 use crate::run::changeset::{Changeset, CommitId};
+use crate::run::contract::Contract;
 use crate::run::mirror::Remote;
 use crate::run::push::PushOutcome;
 use crate::run::report::{Problem, RunReport, RunStatus};
@@ -111,11 +112,15 @@ async fn commit(
     let author = Signature { name: bot.name, email: bot.email };
     let (blobs, files, time) = (server.blobs.clone(), output.files.clone(), report.ended_at_ms / 1000);
     let changeset = changeset.clone();
+    // A lane that is gone by now gives nothing up.
+    let protected = server.lanes.get(&task.lane).map(|entry| Contract::of(entry.lane.config()));
+    let protected = protected.and_then(Result::ok).unwrap_or_default().protected;
     let built = tokio::task::spawn_blocking(move || -> anyhow::Result<CommitId> {
         let request = CommitRequest {
             base: changeset.base_commit,
             changes: &changeset.entries,
             declared: &files,
+            protected: &protected,
             message: &message,
             author: &author,
             time,

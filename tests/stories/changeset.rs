@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod attacks;
+mod contract;
 mod git_http;
 mod remote;
 mod same_as_git;

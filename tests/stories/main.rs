@@ -7,6 +7,7 @@
 )]
 
 mod architecture;
+mod attacks;
 mod briefs;
 mod changeset;
 mod clock;

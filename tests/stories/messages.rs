@@ -172,32 +172,59 @@ fn module(file: &Path) -> String {
         .join("::")
 }
 
+/// Returns the rows of the table behind a marker of the security page, without its head.
+fn rows_of_the_security_page(marker: &str) -> Vec<String> {
+    let page = read(SECURITY);
+    let table = page.split(&format!("<!-- {marker} -->")).nth(1).expect("the marker of the table");
+    let rows = table.trim_start().lines().skip(2).take_while(|line| line.starts_with('|'));
+    rows.map(str::to_owned).collect()
+}
+
+/// Returns the tests that a row names, each of which must be there.
+fn tests_of(row: &str, files: &[(String, String)]) -> Vec<String> {
+    let tests = row.trim_end_matches('|').rsplit('|').next().unwrap_or_default();
+    let named: Vec<String> = tests.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    assert!(!named.is_empty(), "{SECURITY}: no test shows this: {row}");
+    for test in &named {
+        let (path, name) = test.rsplit_once("::").expect("module::name");
+        let path = path.strip_suffix("::tests").unwrap_or(path);
+        let found = files.iter().any(|(module, text)| {
+            module.strip_suffix("::tests").unwrap_or(module) == path && is_test(text, name)
+        });
+        assert!(found, "{SECURITY} names the test `{test}`, which is not there");
+    }
+    named
+}
+
+/// Returns every file that holds tests, as its module and its text.
+fn files_of_tests() -> Vec<(String, String)> {
+    let files = ["src", "tests/stories"].iter().flat_map(|it| rust_files(it));
+    files.map(|(file, text)| (module(&file), text)).collect()
+}
+
 #[test]
 fn every_test_that_the_security_page_names_exists() {
-    let page = read(SECURITY);
-    let table = page.split("<!-- boundaries -->").nth(1).expect("the marker of the boundaries");
-    let rows = table.trim_start().lines().skip(2).take_while(|line| line.starts_with('|'));
-    let files: Vec<(String, String)> = ["src", "tests/stories"]
-        .iter()
-        .flat_map(|it| rust_files(it))
-        .map(|(file, text)| (module(&file), text))
-        .collect();
-    let mut count = 0;
-    for row in rows {
-        let tests = row.trim_end_matches('|').rsplit('|').next().unwrap_or_default();
-        let named: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
-        assert!(!named.is_empty(), "{SECURITY}: no test shows this boundary: {row}");
-        for test in named {
-            let (path, name) = test.rsplit_once("::").expect("module::name");
-            let path = path.strip_suffix("::tests").unwrap_or(path);
-            let found = files.iter().any(|(module, text)| {
-                module.strip_suffix("::tests").unwrap_or(module) == path && is_test(text, name)
-            });
-            assert!(found, "{SECURITY} names the test `{test}`, which is not there");
-            count += 1;
+    let files = files_of_tests();
+    let count: usize =
+        rows_of_the_security_page("boundaries").iter().map(|row| tests_of(row, &files).len()).sum();
+    assert!(count >= 30, "only {count} tests were found in the table of {SECURITY}");
+}
+
+#[test]
+fn sixty_attacks_are_told_apart_and_each_is_tried() {
+    let (files, rows) = (files_of_tests(), rows_of_the_security_page("attacks"));
+    assert!(rows.len() >= 60, "{SECURITY} tells of {} attacks only", rows.len());
+    let (mut names, mut first) = (BTreeSet::new(), BTreeMap::new());
+    for row in &rows {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        assert!(cells.len() == 4 && cells.iter().all(|cell| !cell.is_empty()), "four cells: {row}");
+        let name: BTreeSet<String> = cells[0].split_whitespace().map(str::to_lowercase).collect();
+        assert!(names.insert(name), "this attack stands in the table twice: {row}");
+        let test = tests_of(row, &files).swap_remove(0);
+        if let Some(other) = first.insert(test.clone(), row) {
+            panic!("`{test}` shows two attacks first of all:\n{other}\n{row}");
         }
     }
-    assert!(count >= 30, "only {count} tests were found in the table of {SECURITY}");
 }
 
 /// Returns the permissions that the App's manifest asks for.

@@ -150,11 +150,14 @@ proptest! {
             cancelled_comment(&[task], &text, &text, &text),
         ];
         let comment = answer_comment(&parts, &text);
-        assert_sound(&comment, &[]);
+        let link = "https://github.com/octo/example/issues/12";
+        assert_sound(&comment, &[], &[link]);
         for part in &parts {
-            assert_sound(part, &[]);
+            assert_sound(part, &[], &[link]);
         }
         let shown = status_text(&lines);
         prop_assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown:?}");
+        // A line feed in a reason starts no line that could pass for another task's.
+        prop_assert_eq!(shown.lines().filter(|line| !line.starts_with(' ')).count(), many, "{}", shown);
     }
 }

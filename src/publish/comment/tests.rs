@@ -1,8 +1,10 @@
 use proptest::prelude::*;
 use pulldown_cmark::{Event, Tag, TagEnd};
 
+use super::super::inert::independent::assert_nothing_acts;
 use super::super::inert::tests::{assert_inert, events, hostile};
 use super::*;
+use crate::run::changeset::FileMode;
 use crate::run::report::{ChangeSummary, LogSummary, Problem};
 
 pub(in crate::publish) fn context() -> CommentContext {
@@ -25,7 +27,17 @@ pub(in crate::publish) fn step(
 }
 
 fn change(path: &str, kind: ChangeKind, declared: bool) -> ChangeSummary {
-    ChangeSummary { path: path.into(), kind, added_lines: 12, removed_lines: 0, binary: false, declared }
+    ChangeSummary {
+        path: path.into(),
+        kind,
+        added_lines: 12,
+        removed_lines: 0,
+        binary: false,
+        declared,
+        old_mode: None,
+        new_mode: None,
+        link: None,
+    }
 }
 
 pub(in crate::publish) fn success() -> RunReport {
@@ -188,6 +200,7 @@ prop_compose! {
         diff in hostile(), repeat in 1_usize..3_000, status in 0_usize..3, times in any::<(i64, i64)>(), pr in any::<Option<u64>>(),
     ) -> RunReport {
         let change = |(path, lines, flag): (String, u64, bool)| ChangeSummary {
+            link: flag.then(|| path.clone()), old_mode: Some(FileMode::Regular), new_mode: Some(FileMode::Symlink),
             path, kind: ChangeKind::Modified, added_lines: lines, removed_lines: lines, binary: flag, declared: flag,
         };
         RunReport {
@@ -205,8 +218,9 @@ prop_compose! {
 }
 
 /// Asserts what holds for every text of ours: GitHub takes it, all HTML in it is ours, and what a
-/// reader sees outside code acts on nothing.
-pub(in crate::publish) fn assert_sound(markdown: &str, our_references: &[String]) {
+/// reader sees outside code acts on nothing but links to `links`; by two renderers.
+pub(in crate::publish) fn assert_sound(markdown: &str, our_references: &[String], links: &[&str]) {
+    assert_nothing_acts(markdown, our_references, links);
     assert!(chars(markdown) <= MAX_COMMENT_CHARS, "{} characters", chars(markdown));
     let (mut text, mut code) = (String::new(), 0);
     for event in events(markdown) {
@@ -252,7 +266,8 @@ proptest! {
     fn result_is_sound_whatever_the_run_printed(report in any_report()) {
         let ours = report.pull_request.map(|n| format!("#{n}"));
         let text = result_comment(&report, &context());
-        assert_sound(&text, ours.as_slice());
+        let (context, pull) = (context(), report.pull_request_url.clone().unwrap_or_default());
+        assert_sound(&text, ours.as_slice(), &[context.source_url.as_deref().unwrap(), &pull]);
         let json = text.lines().nth(1).unwrap();
         prop_assert!(json.starts_with("<!-- {") && chars(json) <= MAX_JSON, "{}", json);
     }

@@ -33,6 +33,20 @@ pub(in crate::publish) fn hostile() -> impl Strategy<Value = String> {
         "https://x.example/issues/1",
         "www.example.com",
         "a@b.example",
+        "ftp://x.example",
+        "mailto:a@b.example",
+        "xmpp:a@b.example/x",
+        "[x](javascript:y)",
+        "![](data:image/png;base64,x)",
+        "<https://x.example>",
+        "<img src=x onerror=y>",
+        "[x]: https://x.example\n",
+        "- [ ] ",
+        "> [!NOTE]\n",
+        "[skip ci]",
+        "skip-checks: true",
+        "\u{8}",
+        "\u{2066}",
         "\\",
         "*",
         "**",
@@ -216,6 +230,8 @@ proptest! {
         let line = inert_plain_line(&text);
         prop_assert!(!line.contains('\n'), "{}", line);
         assert_inert(&line.replace("://", "").replace("www.", ""));
+        let skips = Regex::new(r"(?i)\[(skip ci|ci skip|no ci|skip actions|actions skip)\]|skip-checks").unwrap();
+        prop_assert!(!skips.is_match(&line), "{}", line);
     }
 
     #[test]
@@ -290,6 +306,16 @@ fn plain_text_keeps_links_but_those_that_close() {
     let text = "Fixes https://x.example/o/r/issues/12 and see https://x.example/doc @me";
     let broken = "Fixes https://x.example/o/r/issues/\u{200b}12 and see https://x.example/doc @\u{200b}me";
     assert_eq!(inert_plain_text(text), broken);
+}
+
+#[rstest]
+#[case("docs: mend [skip ci]", "docs: mend [\u{200b}skip ci]")]
+#[case("x [CI Skip] [no ci]", "x [\u{200b}CI Skip] [\u{200b}no ci]")]
+#[case("x ***NO_CI***", "x ***NO_\u{200b}CI***")]
+#[case("x\n\n\nskip-checks: true", "x\n\n\nskip-\u{200b}checks: true")]
+#[case("[a] skip [ci] and [nocite]", "[a] skip [ci] and [nocite]")]
+fn checks_are_not_skipped(#[case] text: &str, #[case] shown: &str) {
+    assert_eq!(inert_plain_text(text), shown);
 }
 
 #[test]

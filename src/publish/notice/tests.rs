@@ -1,3 +1,8 @@
+use proptest::prelude::*;
+
+use super::super::comment::tests::assert_sound;
+use super::super::inert::independent::html;
+use super::super::inert::tests::hostile;
 use super::*;
 use crate::brief::extract;
 
@@ -37,4 +42,15 @@ fn what_was_mended_keeps_its_marker() {
     let first_line = |text: &str| text.lines().next().map(str::to_owned);
     assert_eq!(first_line(&told(WRONG, 0)), first_line(&fixed_comment("problems:7:issue_comment:9")));
     insta::assert_snapshot!(fixed_comment("problems:7:issue_comment:9"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn notices_are_inert_whatever_a_stranger_wrote(text in hostile(), field in hostile(), found in hostile()) {
+        let told = told(&format!("```codex-brief\n{field}: {text}\nsteps: [{text}]\n```\n\n> ```codex-brief\n> {text}\n"), 1);
+        assert_sound(&told, &[], &[]);
+        prop_assert!(!html(&told).contains("<script") && !html(&told).contains("<img"), "{}", told);
+        assert_sound(&refusal_comment(&text, &found, &field, &text), &[], &[]);
+    }
 }

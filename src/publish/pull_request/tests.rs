@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::super::comment::tests::{any_report, assert_sound, context, success};
+use super::super::inert::independent::code_blocks;
 use super::super::inert::tests::{assert_inert, hostile};
 use super::*;
 use crate::brief::{Output, PullRequestOutput, RepoName, Step};
@@ -57,7 +58,36 @@ proptest! {
             report: &report, brief: &brief, brief_text: &text.repeat(repeat), context: &context(),
             thread_url: &url, requested_by: &header,
         });
-        assert_sound(&body, issue.map(|n| format!("#{n}")).as_slice());
+        let context = context();
+        let links = [context.source_url.as_deref().unwrap(), &url];
+        assert_sound(&body, issue.map(|n| format!("#{n}")).as_slice(), &links);
+    }
+
+    #[test]
+    fn the_brief_that_is_shown_is_the_brief_that_ran(
+        name in "[a-z`~<@#\\$|*_\\[\\]]{1,30}", lines in proptest::collection::vec("[ -~é日🚀⚠]{0,60}", 1..20),
+        notes in "[ -~]{0,80}", indent in 1_usize..5,
+    ) {
+        let pad = " ".repeat(indent);
+        let shell: String = lines.iter().map(|line| format!("    {pad}{line}\n")).collect();
+        let text = format!(
+            "executor: devbox-codex\nrepo: octo/example\nbranch: main\nworkdir: ~/work/example\nsteps:\n  - name: '{}'\n\
+             {}shell: |{indent}\n{shell}outputs:\n  - type: pr\n    title: t\n    commit_message: m\n    files: [a]\n\
+             notes: '{}'\n",
+            name, "    ", notes.replace('\'', "''"),
+        );
+        let Ok(ran) = crate::brief::parse(&text, &crate::brief::Origin::document()) else {
+            return Err(TestCaseError::reject("no brief"));
+        };
+        let (report, context) = (success(), context());
+        let body = pr_body(&PullRequestText {
+            report: &report, brief: &ran, brief_text: &text, context: &context, thread_url: "", requested_by: "maria",
+        });
+        let shown = code_blocks(&body).pop().unwrap();
+        prop_assert_eq!(shown.trim_end(), text.trim_end());
+        let read_again = crate::brief::parse(&shown, &crate::brief::Origin::document()).unwrap();
+        prop_assert_eq!(&read_again.steps[0].name, &ran.steps[0].name);
+        prop_assert_eq!(read_again.steps[0].shell.trim_end(), ran.steps[0].shell.trim_end());
     }
 
     #[test]

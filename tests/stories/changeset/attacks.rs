@@ -6,8 +6,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use codex_brief::config::LaneConfig;
 use codex_brief::judge::output_contract::judge;
 use codex_brief::publish::diff;
 use codex_brief::run::changeset::RefusalReason;
@@ -69,8 +71,12 @@ async fn a_hard_link_to_a_file_outside_is_refused() {
     write(&secret, SECRET);
     fs::hard_link(&secret, world.at("mine")).unwrap();
     fs::hard_link(world.at("a"), world.dir.path().join("second-name-of-an-unchanged-file")).unwrap();
+    // Two names of one new file are no better: who knows that there is no third.
+    write(&world.at("one"), "x");
+    fs::hard_link(world.at("one"), world.at("two")).unwrap();
     let changeset = world.collect(&["mine"]);
-    assert_eq!(World::refusals(&changeset), [("mine", RefusalReason::HardLink)]);
+    let refused = ["mine", "one", "two"].map(|path| (path, RefusalReason::HardLink));
+    assert_eq!(World::refusals(&changeset), refused);
     assert!(!world.blobs_hold(SECRET));
 }
 
@@ -163,8 +169,10 @@ async fn planted_hooks_monitors_and_filters_never_run() {
     plant(&world, &mark);
     write(&world.at("report.md"), "x\n");
     let declared = [".gitattributes", "report.md"];
-    let changeset = world.collect(&declared);
-    let commit = world.commit(&changeset, &declared).unwrap();
+    let mut lane = LaneConfig::named("devbox-codex");
+    lane.allow_protected = owned(&[".gitattributes"]);
+    let changeset = world.collect_as(&declared, &lane);
+    let commit = world.commit_as(&changeset, &declared, &lane).unwrap();
     diff::patch(&world.mirror.repository().unwrap(), &world.blobs, &changeset).unwrap();
     let remote = Remote::local(&world.origin).unwrap();
     let pushed = world.mirror.push(&remote, None, commit, "codex-brief/1-x").await.unwrap();
@@ -239,4 +247,101 @@ async fn a_file_swapped_for_a_link_while_it_is_collected_gives_nothing_away() {
         stop.store(true, Ordering::Relaxed);
     });
     assert!(!world.blobs_hold(SECRET));
+}
+
+#[tokio::test]
+async fn a_parent_folder_that_moves_away_while_it_is_collected_gives_nothing_away() {
+    let world = World::with(&[("a", "1\n")]).await;
+    let outside = world.dir.path().join("outside");
+    for n in 0..20 {
+        write(&outside.join(format!("in/deep/f{n}")), format!("{SECRET} {n}"));
+        write(&world.at(&format!("top/in/deep/f{n}")), "mine");
+    }
+    symlink(outside.join("in"), world.at("top/other")).unwrap();
+    let stop = AtomicBool::new(false);
+    let deadline = Instant::now() + Duration::from_secs(3);
+    let (mut seen, mut rounds) = (0, 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let here = fs::File::open(world.at("top")).unwrap();
+            let (exchange, away) = (rustix::fs::RenameFlags::EXCHANGE, world.dir.path().join("away"));
+            while !stop.load(Ordering::Relaxed) {
+                // Out of the checkout, a link in its place, and all of it back.
+                rustix::fs::renameat(&here, "in", rustix::fs::CWD, &away).unwrap();
+                rustix::fs::renameat(&here, "other", &here, "in").unwrap();
+                rustix::fs::renameat(rustix::fs::CWD, &away, &here, "other").unwrap();
+                rustix::fs::renameat_with(&here, "in", &here, "other", exchange).unwrap();
+            }
+        });
+        while Instant::now() < deadline && (seen < 10 || rounds < 100) {
+            seen += usize::from(paths(&world.collect(&[])).iter().any(|path| path.ends_with("deep/f7")));
+            rounds += 1;
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert!(seen > 0, "the folder was seen in {rounds} rounds");
+    assert!(!world.blobs_hold(SECRET));
+}
+
+#[tokio::test]
+async fn a_file_that_grows_while_it_is_read_is_refused_or_whole() {
+    let world = World::with(&[("a", "1\n")]).await;
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let mut file = fs::File::create(world.at("growing")).unwrap();
+                for _ in 0..200 {
+                    std::io::Write::write_all(&mut file, &[b'x'; 1_000]).unwrap();
+                }
+            }
+        });
+        for _ in 0..300 {
+            let changeset = world.collect_within(&[], 9, 1 << 20);
+            for change in changeset.entries.iter().filter(|change| change.path == "growing") {
+                let content = world.blobs.get(&change.blob.unwrap(), 1 << 20).unwrap();
+                assert_eq!(content.len() as u64, change.size);
+            }
+            assert!(changeset.refused.iter().all(|refusal| refusal.reason == RefusalReason::Unstable));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+#[tokio::test]
+async fn a_file_swapped_for_a_pipe_while_it_is_collected_stops_nothing() {
+    let world = World::with(&[("a", "1\n")]).await;
+    write(&world.at("one"), "mine");
+    nix::unistd::mkfifo(&world.at("two"), Mode::S_IRWXU).unwrap();
+    const LONGEST: Duration = Duration::from_secs(60);
+    let (end, finished) = mpsc::channel::<()>();
+    let stop = AtomicBool::new(false);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let here = fs::File::open(&world.dirs.checkout).unwrap();
+            while !stop.load(Ordering::Relaxed) {
+                rustix::fs::renameat_with(&here, "one", &here, "two", rustix::fs::RenameFlags::EXCHANGE)
+                    .unwrap();
+            }
+        });
+        let world = &world;
+        scope.spawn(move || {
+            // Whoever waits at the pipe is let go, so that the story ends red and not never.
+            while finished.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
+                for name in ["one", "two"] {
+                    drop(fs::File::options().read(true).write(true).open(world.at(name)));
+                }
+            }
+        });
+        for _ in 0..300 {
+            world.collect(&["one", "two"]);
+            if began.elapsed() > LONGEST {
+                break;
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        drop(end);
+    });
+    assert!(began.elapsed() < LONGEST, "the collection waited at a pipe");
 }

@@ -5,10 +5,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use codex_brief::config::LaneConfig;
 use codex_brief::publish::commit::{CommitError, CommitRequest, Signature, build_commit};
 use codex_brief::run::changeset::{Changeset, CommitId, RefusalReason};
 use codex_brief::run::checkout::checkout;
-use codex_brief::run::collect::{CollectLimits, CollectRequest, collect};
+use codex_brief::run::collect::{CollectRequest, collect};
+use codex_brief::run::contract::{CollectLimits, Contract};
 use codex_brief::run::mirror::{Mirror, Remote};
 use codex_brief::run::workspace::RunDirs;
 use codex_brief::store::blobs::Blobs;
@@ -64,6 +66,21 @@ impl World {
     }
 
     pub(super) fn collect_within(&self, declared: &[&str], files: usize, bytes: u64) -> Changeset {
+        let limits = CollectLimits {
+            changed_files: files,
+            changed_bytes: bytes,
+            changed_file_bytes: u64::MAX,
+            entries: 10_000,
+        };
+        self.collect_by(declared, limits, &Contract::default())
+    }
+
+    /// Collects as a lane with these settings would.
+    pub(super) fn collect_as(&self, declared: &[&str], lane: &LaneConfig) -> Changeset {
+        self.collect_by(declared, (&lane.limits).into(), &Contract::of(lane).unwrap())
+    }
+
+    fn collect_by(&self, declared: &[&str], limits: CollectLimits, contract: &Contract) -> Changeset {
         let repository = self.mirror.repository().unwrap();
         let declared = owned(declared);
         let request = CollectRequest {
@@ -71,18 +88,30 @@ impl World {
             repository: &repository,
             base: self.base,
             declared: &declared,
-            limits: CollectLimits { changed_files: files, changed_bytes: bytes, entries: 10_000 },
+            limits,
+            contract,
             blobs: &self.blobs,
         };
         collect(&request).unwrap()
     }
 
     pub(super) fn commit(&self, changeset: &Changeset, declared: &[&str]) -> Result<CommitId, CommitError> {
+        self.commit_as(changeset, declared, &LaneConfig::named("devbox-codex"))
+    }
+
+    /// Commits as a lane with these settings would.
+    pub(super) fn commit_as(
+        &self,
+        changeset: &Changeset,
+        declared: &[&str],
+        lane: &LaneConfig,
+    ) -> Result<CommitId, CommitError> {
         let author = Signature { name: "codex-brief[bot]".into(), email: "bot@example.com".into() };
         let request = CommitRequest {
             base: self.base,
             changes: &changeset.entries,
             declared: &owned(declared),
+            protected: &Contract::of(lane).unwrap().protected,
             message: "change\n\nBrief: 0a1b\n",
             author: &author,
             time: 1_700_000_000,
