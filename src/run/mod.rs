@@ -5,6 +5,7 @@ pub mod checkout;
 pub mod collect;
 mod git_command;
 mod handles;
+pub mod honeytoken;
 mod ignored;
 pub mod log;
 pub mod mirror;
