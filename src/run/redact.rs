@@ -66,7 +66,7 @@ impl fmt::Debug for Redactor {
 }
 
 impl Redactor {
-    /// Makes a redactor of the given values, in every encoding that [`encodings`] lists, and of the
+    /// Makes a redactor of the given values, in every encoding that GitHub Actions masks, and of the
     /// shapes of tokens. Values (and, of values with several lines, lines) below [`SHORTEST_SECRET`]
     /// bytes are ignored.
     ///

@@ -109,12 +109,15 @@ fn at_least(least: usize, body: fn(u8) -> bool, rest: &[u8]) -> Judgement {
 
 /// Judges header and payload, which are both JSON objects, so that the second begins as the first does.
 fn web_token(rest: &[u8]) -> Judgement {
+    const PAYLOAD: &[u8] = b".eyJ";
     let header = run(word, &rest[..rest.len().min(LONGEST_HEADER)]);
     let next = &rest[header..];
-    match b".eyJ" {
-        payload if next.starts_with(payload) => Judgement::Yes(header + payload.len()),
-        payload if header < LONGEST_HEADER && payload.starts_with(next) => Judgement::Undecided,
-        _ => Judgement::No,
+    if next.starts_with(PAYLOAD) {
+        Judgement::Yes(header + PAYLOAD.len())
+    } else if header < LONGEST_HEADER && PAYLOAD.starts_with(next) {
+        Judgement::Undecided
+    } else {
+        Judgement::No
     }
 }
 
