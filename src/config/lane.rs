@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::secret::LaneSecret;
+
 /// One lane as the operator wrote it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +34,9 @@ pub struct LaneConfig {
     /// Lists names of variables that steps get from the server's own environment.
     #[serde(default)]
     pub environment: Vec<String>,
+    /// Lists secrets that steps get as variables; their values are masked.
+    #[serde(default)]
+    pub secrets: Vec<LaneSecret>,
     /// Lists further host paths that steps can read, such as a toolchain under `/opt`.
     #[serde(default)]
     pub read_only_paths: Vec<PathBuf>,
@@ -64,6 +69,7 @@ impl LaneConfig {
             sandbox: SandboxKind::default(),
             parallel: 1,
             environment: Vec::new(),
+            secrets: Vec::new(),
             read_only_paths: Vec::new(),
             protected_paths: Vec::new(),
             allow_protected: Vec::new(),

@@ -23,7 +23,7 @@ pub use guard::GuardConfig;
 pub use lane::{LaneConfig, LaneKind, Limits, Network, SandboxKind, Taken};
 pub use queue::{OnWithdrawal, QueueConfig};
 pub use retention::RetentionConfig;
-pub use secret::{SecretError, SecretSource};
+pub use secret::{LaneSecret, SecretError, SecretSource};
 pub use server::ServerConfig;
 
 use crate::error::UserError;
@@ -92,7 +92,10 @@ impl Config {
     /// Makes relative paths relative to the folder of the configuration file.
     fn resolve_paths(&mut self, base: &Path) {
         self.server.state_dir = absolute(base.join(&self.server.state_dir));
-        for source in [&mut self.github.private_key, &mut self.github.webhook_secret] {
+        let of_lanes = self.lanes.iter_mut().flat_map(|lane| &mut lane.secrets);
+        let of_lanes = of_lanes.map(|secret| &mut secret.source);
+        let of_app = [&mut self.github.private_key, &mut self.github.webhook_secret];
+        for source in of_app.into_iter().chain(of_lanes) {
             if let Some(file) = &mut source.file {
                 *file = absolute(base.join(&*file));
             }
@@ -120,6 +123,8 @@ impl Config {
         let mut paths = vec![self.server.state_dir.clone()];
         paths.extend(self.github.private_key.file.clone());
         paths.extend(self.github.webhook_secret.file.clone());
+        let of_lanes = self.lanes.iter().flat_map(|lane| &lane.secrets);
+        paths.extend(of_lanes.filter_map(|secret| secret.source.file.clone()));
         paths
     }
 }

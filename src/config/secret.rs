@@ -22,6 +22,33 @@ pub struct SecretSource {
     pub command: Option<Vec<String>>,
 }
 
+/// A secret that the steps of a lane get as a variable of their environment.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(from = "WrittenLaneSecret")]
+pub struct LaneSecret {
+    /// Names the variable.
+    pub name: String,
+    /// Tells where the value comes from.
+    pub source: SecretSource,
+}
+
+/// A lane's secret as it is written; serde cannot refuse unknown keys of a flattened source.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenLaneSecret {
+    name: String,
+    file: Option<PathBuf>,
+    environment: Option<String>,
+    command: Option<Vec<String>>,
+}
+
+impl From<WrittenLaneSecret> for LaneSecret {
+    fn from(written: WrittenLaneSecret) -> Self {
+        let WrittenLaneSecret { name, file, environment, command } = written;
+        Self { name, source: SecretSource { file, environment, command } }
+    }
+}
+
 /// Why a secret could not be read; never holds the secret.
 #[derive(Debug, Error)]
 pub enum SecretError {
@@ -43,7 +70,7 @@ pub enum SecretError {
 }
 
 impl SecretSource {
-    pub(super) fn check(&self, key: &str) -> Result<(), UserError> {
+    pub(crate) fn check(&self, key: &str) -> Result<(), UserError> {
         let set = [
             self.file.is_some(),
             self.environment.is_some(),

@@ -32,6 +32,17 @@ pub fn check(lane: &LaneConfig, private: &[PathBuf]) -> Result<(), UserError> {
             return wrong(format!("the variable {name} cannot be given to steps: {reason}."));
         }
     }
+    for (at, secret) in lane.secrets.iter().enumerate() {
+        let name = &secret.name;
+        if let Some(reason) = refuse_environment_name(name) {
+            return wrong(format!("the secret {name} cannot be given to steps: {reason}."));
+        }
+        let again = lane.secrets[..at].iter().any(|other| other.name == *name);
+        if again || lane.environment.contains(name) {
+            return wrong(format!("the variable {name} is given to steps twice."));
+        }
+        secret.source.check(&format!("lane `{}`: the secret {name}", lane.name))?;
+    }
     for path in &lane.read_only_paths {
         if let Some(reason) = refuse_read_only_path(path) {
             return wrong(format!("{} cannot be given to steps: {reason}.", path.display()));
@@ -48,6 +59,8 @@ pub fn check(lane: &LaneConfig, private: &[PathBuf]) -> Result<(), UserError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::LaneSecret;
+    use crate::lane::environment::CREDENTIALS;
 
     fn refused(change: impl FnOnce(&mut LaneConfig)) -> String {
         let mut lane = LaneConfig::named("devbox-codex");
@@ -63,6 +76,27 @@ mod tests {
     #[test]
     fn names_of_credentials_are_refused() {
         assert!(refused(|lane| lane.environment = vec!["GITHUB_TOKEN".into()]).contains("GITHUB_TOKEN"));
+    }
+
+    #[test]
+    fn a_secret_has_a_name_that_is_free_and_one_source() {
+        let secret = |name: &str, rest: &str| -> LaneSecret {
+            toml::from_str(&format!("name = '{name}'\n{rest}")).unwrap()
+        };
+        let with = |secrets: Vec<LaneSecret>| {
+            refused(|lane| (lane.secrets, lane.environment) = (secrets, vec!["TZ".to_owned()]))
+        };
+        for name in CREDENTIALS {
+            assert!(with(vec![secret(name, "environment = 'X'")]).contains("holds a credential"), "{name}");
+        }
+        let fine = || secret("NPM_TOKEN", "environment = 'X'");
+        assert!(with(vec![fine(), fine()]).contains("NPM_TOKEN is given to steps twice"));
+        assert!(with(vec![secret("TZ", "environment = 'X'")]).contains("TZ is given to steps twice"));
+        assert!(with(vec![secret("NPM_TOKEN", "")]).contains("exactly one"));
+        let mut lane = LaneConfig::named("devbox-codex");
+        lane.secrets = vec![fine()];
+        check(&lane, &[]).unwrap();
+        assert!(toml::from_str::<LaneSecret>("name = 'A'\nfiel = 'x'").is_err());
     }
 
     #[test]

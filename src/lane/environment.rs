@@ -2,6 +2,12 @@
 
 use std::ffi::{OsStr, OsString};
 
+use secrecy::{ExposeSecret, SecretString};
+
+use super::LaneUnavailable;
+use crate::config::{LaneConfig, LaneSecret};
+use crate::run::redact::{SHORTEST_SECRET, is_maskable};
+
 /// The variable that names the run.
 pub(super) const RUN: &str = "CODEX_BRIEF_RUN";
 
@@ -68,6 +74,33 @@ pub fn refuse_environment_name(name: &str) -> Option<&'static str> {
     exact.or_else(start).map(|(_, reason)| *reason)
 }
 
+/// A secret of a lane as its steps get it: the variable's name and its value.
+pub type StepSecret = (String, SecretString);
+
+/// Reads the secrets of a lane, which may run their commands.
+///
+/// # Errors
+/// Tells the operator which cannot be read, or cannot be masked.
+pub fn read_secrets(lane: &LaneConfig) -> Result<Vec<StepSecret>, LaneUnavailable> {
+    let read = |secret: &LaneSecret| {
+        let unusable = |why: &dyn std::fmt::Display| LaneUnavailable {
+            reason: format!(
+                "The secret `{}` of the lane `{}` cannot be used: {why}.",
+                secret.name, lane.name
+            ),
+            help: "Correct the lane's `secrets` in the configuration, or what they name.".into(),
+        };
+        let value = secret.source.read().map_err(|error| unusable(&error))?;
+        if !is_maskable(value.expose_secret()) {
+            return Err(unusable(&format!(
+                "it is shorter than {SHORTEST_SECRET} bytes, so it could not be masked"
+            )));
+        }
+        Ok((secret.name.clone(), value))
+    };
+    lane.secrets.iter().map(read).collect()
+}
+
 /// Where a step finds its things.
 pub(super) struct Places<'a> {
     pub(super) home: &'a OsStr,
@@ -77,7 +110,7 @@ pub(super) struct Places<'a> {
 
 /// Returns a step's whole environment; `server` looks up a variable of the server's own.
 pub(super) fn step_environment(
-    allowed: &[String],
+    (allowed, secrets): (&[String], &[StepSecret]),
     server: impl Fn(&str) -> Option<OsString>,
     run: &str,
     step: usize,
@@ -89,6 +122,8 @@ pub(super) fn step_environment(
         .filter(|name| refuse_environment_name(name).is_none())
         .filter_map(|name| Some((name.into(), server(name)?)))
         .collect();
+    let secrets = secrets.iter().filter(|(name, _)| refuse_environment_name(name).is_none());
+    variables.extend(secrets.map(|(name, value)| (name.into(), value.expose_secret().into())));
     let number = (step + 1).to_string();
     let fixed: [(&str, &OsStr); 12] = [
         ("PATH", PATH.as_ref()),
@@ -131,9 +166,12 @@ mod tests {
         let places = Places { home: "/h".as_ref(), tmp: "/t".as_ref(), workdir: "/w".as_ref() };
         let allowed = ["GITHUB_TOKEN".to_owned(), "TZ".to_owned(), "UNSET".to_owned()];
         let server = |name: &str| (name != "UNSET").then(|| OsString::from("value"));
-        let environment = step_environment(&allowed, server, "run", 0, &places);
+        let secret = |name: &str| (name.to_owned(), SecretString::from("hush"));
+        let secrets = [secret("GH_TOKEN"), secret("NPM_TOKEN")];
+        let environment = step_environment((&allowed, &secrets), server, "run", 0, &places);
         let names: Vec<_> = environment.iter().map(|(name, _)| name.to_str().unwrap()).collect();
         assert!(names.contains(&"TZ") && !names.contains(&"GITHUB_TOKEN") && !names.contains(&"UNSET"));
+        assert!(names.contains(&"NPM_TOKEN") && !names.contains(&"GH_TOKEN"));
         assert!(environment.contains(&("CODEX_BRIEF_STEP".into(), "1".into())));
     }
 }

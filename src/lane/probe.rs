@@ -46,6 +46,7 @@ pub(super) fn no_bash() -> LaneUnavailable {
 
 pub(super) async fn probe(lane: &ProcessLane, runs_root: &Path) -> Result<(), LaneUnavailable> {
     refuse_configuration(lane)?;
+    lane.read_secrets().await?;
     lane.bash.as_deref().ok_or_else(no_bash)?;
     if lane.config().sandbox == SandboxKind::None {
         return Ok(());
@@ -68,6 +69,11 @@ fn refuse_configuration(lane: &ProcessLane) -> Result<(), LaneUnavailable> {
     for name in &lane.config().environment {
         if let Some(why) = environment::refuse_environment_name(name) {
             return Err(unavailable(format!("`environment` names `{name}`: {why}.")));
+        }
+    }
+    for secret in &lane.config().secrets {
+        if let Some(why) = environment::refuse_environment_name(&secret.name) {
+            return Err(unavailable(format!("`secrets` names `{}`: {why}.", secret.name)));
         }
     }
     for path in &lane.config().read_only_paths {
@@ -126,6 +132,7 @@ async fn trial_in(lane: &ProcessLane, dirs: &RunDirs) -> Result<(), LaneError> {
         workdir: "~/trial",
         dirs,
         read_only: Vec::new(),
+        secrets: &[],
         redactor: Redactor::new(none).map_err(|error| LaneError::Sandbox(error.to_string()))?,
     };
     let reports = lane.run_steps(&lane.trial_slot(), &order, |_| {}, CancellationToken::new()).await?;

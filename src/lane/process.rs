@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::environment::PATH;
+use super::environment::{PATH, StepSecret, read_secrets};
 use super::give::give_to;
 use super::slot::{Slot, SlotPool};
 use super::supervise::{Outcome, supervise};
@@ -64,6 +64,19 @@ impl ProcessLane {
     /// Tells the operator what is missing and what to do.
     pub async fn probe(&self, runs_root: &Path) -> Result<(), LaneUnavailable> {
         probe::probe(self, runs_root).await
+    }
+
+    /// Reads the secrets that the lane's steps get, anew each time, so that a changed one counts.
+    ///
+    /// # Errors
+    /// Tells the operator which cannot be read, or cannot be masked.
+    pub async fn read_secrets(&self) -> Result<Vec<StepSecret>, LaneUnavailable> {
+        let config = self.config.clone();
+        let read = tokio::task::spawn_blocking(move || read_secrets(&config)).await;
+        read.unwrap_or_else(|error| {
+            let help = "Look at the server's log and restart the server.".to_owned();
+            Err(LaneUnavailable { reason: format!("The lane's secrets cannot be read: {error}."), help })
+        })
     }
 
     /// Waits for a place in the lane: at most `parallel` runs have one at a time.

@@ -182,7 +182,7 @@ impl ProcessLane {
     ) -> Vec<(OsString, OsString)> {
         let places = Places { home, tmp, workdir: workdir.as_os_str() };
         let server = |name: &str| std::env::var_os(name);
-        step_environment(&self.config.environment, server, order.run, index, &places)
+        step_environment((&self.config.environment, order.secrets), server, order.run, index, &places)
     }
 
     /// Returns bash's arguments: the prelude and its words.

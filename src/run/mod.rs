@@ -6,6 +6,7 @@ pub mod collect;
 pub mod contract;
 mod git_command;
 mod handles;
+pub mod honeytoken;
 mod ignored;
 pub mod log;
 pub mod mirror;

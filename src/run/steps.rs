@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use secrecy::SecretString;
+
 use crate::brief::Step;
 use crate::run::redact::Redactor;
 use crate::run::report::StepReport;
@@ -21,6 +23,8 @@ pub struct StepsOrder<'a> {
     /// Lists further folders that the steps can read: the path on this machine and the one inside.
     /// They are not seen where the lane has no sandbox.
     pub read_only: Vec<(PathBuf, PathBuf)>,
+    /// Holds the lane's secrets: the variables that the steps get, and their values.
+    pub secrets: &'a [(String, SecretString)],
     /// Masks the secrets that the server knows.
     pub redactor: Redactor,
 }

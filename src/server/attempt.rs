@@ -6,13 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
+use super::watch;
 use crate::brief::{Brief, BriefId, text_digest};
 use crate::crash;
 use crate::error::log_internal;
-use crate::judge::output_contract;
+use crate::judge::{honeytoken, output_contract};
 use crate::lane::{LaneError, ProcessLane, Slot};
 use crate::publish::diff::{Shown, summarize};
 use crate::run::changeset::{Changeset, CommitId};
@@ -183,21 +184,25 @@ async fn in_workspace(
         .await
         .map_err(|error| internal("a checkout cannot be made", &error))?;
     crash::point("checked-out.before-record");
-    let redactor = Redactor::new(order.secrets.iter().map(|secret| secret.expose_secret()))
-        .map_err(|error| internal("the redactor cannot be made", &error))?;
+    let secrets = order.lane.read_secrets().await;
+    let secrets = secrets.map_err(|error| lane_problem(&order.brief.executor, &error.into()))?;
+    let redactor = watch::prepare(order, dirs, &secrets)?;
     let steps = StepsOrder {
         run: order.run_id,
         steps: &order.brief.steps,
         workdir: &order.brief.workdir,
         dirs,
         read_only: vec![(order.mirror.objects_path(), PathBuf::from(SANDBOX_OBJECTS))],
+        secrets: &secrets,
         redactor: redactor.clone(),
     };
-    report.steps = order
-        .lane
-        .run_steps(order.slot, &steps, progress, order.stop.clone())
-        .await
-        .map_err(|error| lane_problem(&order.brief.executor, &error))?;
+    let (ran, watch) = (watch::run_steps(order, &steps, progress).await, redactor.watch());
+    let lane_lost = ran.is_err();
+    let ran = ran.map(|steps| report.steps = steps);
+    if let Some(place) = honeytoken::while_running(&watch, &watch::last_step(&report.steps)) {
+        return Err(Broken { problem: watch::alarm(order, &[place]), lane_lost });
+    }
+    ran.map_err(|error| lane_problem(&order.brief.executor, &error))?;
     crash::point("collected.before-commit");
     let changeset = look((order, contract), report, dirs, base, &redactor).await?;
     crash::point("collected.before-record");
@@ -216,8 +221,9 @@ async fn look(
 ) -> Result<Changeset, Problem> {
     let began = std::time::Instant::now();
     let (changeset, shown) = loop {
-        match look_once(order, contract, dirs, base).await {
-            Ok(looked) => break looked,
+        match look_once(order, contract, dirs, base, redactor).await {
+            Ok(Looked::Whole(changeset, shown)) => break (changeset, shown),
+            Ok(Looked::Honeytoken(places)) => return Err(watch::alarm(order, &places)),
             // What the run made is only here; room may be made for it.
             Err(error) if is_full(&error) && !order.stop.is_cancelled() && began.elapsed() < LONGEST_FULL => {
                 tracing::error!(run = order.run_id, "the disk is full; the run's changes wait for room");
@@ -240,13 +246,22 @@ fn is_full(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(full))
 }
 
+/// What a run changed.
+enum Looked {
+    /// It may be judged.
+    Whole(Changeset, Shown),
+    /// Honeytokens stand in these places of it.
+    Honeytoken(Vec<String>),
+}
+
 async fn look_once(
     order: Order<'_>,
     contract: &Contract,
     dirs: &RunDirs,
     base: CommitId,
-) -> anyhow::Result<(Changeset, Shown)> {
-    let (mirror, blobs) = (order.mirror.path().to_owned(), order.blobs.clone());
+    redactor: &Redactor,
+) -> anyhow::Result<Looked> {
+    let (mirror, blobs, redactor) = (order.mirror.path().to_owned(), order.blobs.clone(), redactor.clone());
     let (checkout, declared) = (dirs.checkout.clone(), declared(order.brief).to_vec());
     let (limits, contract) = ((&order.lane.config().limits).into(), contract.clone());
     let looked = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
@@ -261,8 +276,12 @@ async fn look_once(
             blobs: &blobs,
         };
         let changeset = collect(&request)?;
+        let seen = honeytoken::in_changes(&changeset, &blobs, &redactor)?;
+        if !seen.is_empty() {
+            return Ok(Looked::Honeytoken(seen));
+        }
         let shown = summarize(&repository, &blobs, &changeset, &declared, MOST_DIFF_BYTES)?;
-        Ok((changeset, shown))
+        Ok(Looked::Whole(changeset, shown))
     });
     looked.await?
 }

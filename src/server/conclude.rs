@@ -5,6 +5,7 @@ use super::attempt::{Judged, blank_report, problem};
 use super::engine::Engine;
 use crate::crash;
 use crate::error::log_internal;
+use crate::judge::honeytoken;
 use crate::publish::check_run::check_run;
 use crate::publish::comment::{self, CommentContext};
 use crate::queue::retry::{Interruption, interruption};
@@ -27,7 +28,9 @@ pub(super) async fn conclude(
     tell_earlier(engine, task, &mut report).await;
     if let Some(wish) = stopped {
         report.status = RunStatus::Failure;
-        report.problem = Some(stopped_problem(&report, wish));
+        if !honeytoken::is_seen(&report) {
+            report.problem = Some(stopped_problem(&report, wish));
+        }
         return end(engine, task, judged, report, Event::Stopped).await;
     }
     if report.status == RunStatus::Success {
@@ -35,6 +38,10 @@ pub(super) async fn conclude(
     }
     if report.problem.as_ref().is_some_and(|problem| problem.code == "brief-withdrawn") {
         return end(engine, task, judged, report, Event::Stopped).await;
+    }
+    // Whatever ended the steps: it is not tried again.
+    if honeytoken::is_seen(&report) {
+        return end(engine, task, judged, report, Event::Failed).await;
     }
     let Some(interrupted) = interrupted(&report.steps) else {
         return end(engine, task, judged, report, Event::Failed).await;
@@ -89,7 +96,8 @@ async fn end(
 ) -> Result<(), StoreError> {
     let owed = owed(task, &report, event);
     let reason = report.problem.as_ref().map(|problem| problem.message.as_str());
-    store(engine, task, judged, &report, &Next::End { event, reason, owed: &owed }).await?;
+    let honeytoken = reason.filter(|_| honeytoken::is_seen(&report));
+    store(engine, task, judged, &report, &Next::End { event, reason, owed: &owed, honeytoken }).await?;
     engine.wakes.owed.notify_one();
     log_end(task, &report, event);
     Ok(())

@@ -19,6 +19,7 @@ use crate::config::SandboxKind;
 use crate::crash;
 use crate::error::log_internal;
 use crate::github::GitHubError;
+use crate::judge::honeytoken;
 use crate::lane::{Slot, leftovers};
 use crate::run::mirror::{Mirror, Remote};
 use crate::run::report::{Problem, RunReport, RunStatus, StepReport, StepStatus};
@@ -116,6 +117,9 @@ async fn settle(
 
 async fn settle_once(engine: &Engine, task: &ClaimedTask, judged: &Judged) -> Result<(), StoreError> {
     let wish = engine.store.stop_wish(task.id).await?;
+    if honeytoken::is_seen(&judged.report) {
+        return conclude::conclude(engine, task, judged, wish.as_ref()).await;
+    }
     if wish.is_none() && engine.abort.is_cancelled() && !is_whole(judged) {
         engine.store.hand_back(task).await?;
         tracing::info!(run = task.run_id, "the task went back to the queue");

@@ -29,6 +29,7 @@ mod republish;
 mod rescan;
 mod retention;
 pub mod running;
+mod watch;
 mod withdraw;
 
 use std::ops::Deref;

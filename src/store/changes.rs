@@ -225,13 +225,14 @@ mod tests {
         assert!(is_changed(
             store.end_work(&task, "{}", None, &Next::Retry { reason: "x", not_before_ms: 0 }).await
         ));
-        let failed = Next::End { event: Event::Failed, reason: None, owed: &[] };
+        let failed = Next::End { event: Event::Failed, reason: None, owed: &[], honeytoken: None };
         assert!(is_changed(store.end_work(&task, "{}", None, &failed).await));
         assert!(is_changed(store.hand_back(&task).await));
         assert!(is_changed(store.lose_run(&task, "x", 0, "{}", &[]).await));
         assert_eq!(state(&store).await, TaskState::Running);
         assert_eq!(store.stop_wish(task.id).await.unwrap().unwrap().actor, "maria");
-        let stopped = Next::End { event: Event::Stopped, reason: Some("stopped"), owed: &[] };
+        let stopped =
+            Next::End { event: Event::Stopped, reason: Some("stopped"), owed: &[], honeytoken: None };
         store.end_work(&task, "{}", None, &stopped).await.unwrap();
         assert_eq!(state(&store).await, TaskState::Cancelled);
         assert_eq!(store.stop_wish(task.id).await.unwrap(), None);

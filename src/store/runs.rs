@@ -24,6 +24,8 @@ pub enum Next<'a> {
         reason: Option<&'a str>,
         /// Holds what the thread is told.
         owed: &'a [Effect],
+        /// Tells where a honeytoken of the run was seen, if one was.
+        honeytoken: Option<&'a str>,
     },
     /// The task is queued again.
     Retry {
@@ -115,7 +117,12 @@ impl Store {
                 audit::record(&mut tx, about(task), "judged", SERVER, "the change is stored").await?;
                 crash::point("changeset-stored.before-commit");
             }
-            Next::End { event, reason, owed } => end_task(&mut tx, task, *event, *reason, owed).await?,
+            Next::End { event, reason, owed, honeytoken } => {
+                if let Some(seen) = honeytoken {
+                    audit::record(&mut tx, about(task), "honeytoken-seen", SERVER, seen).await?;
+                }
+                end_task(&mut tx, task, *event, *reason, owed).await?;
+            }
             Next::Retry { reason, not_before_ms } => {
                 sqlx::query(
                     "UPDATE tasks SET state = 'queued', retries = retries + 1, not_before = ?, changed_at = ?

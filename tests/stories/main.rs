@@ -16,6 +16,7 @@ mod crash;
 mod demo;
 mod failures;
 mod github;
+mod honeytokens;
 mod hostile;
 mod leases;
 mod main_job;

@@ -24,6 +24,7 @@ use codex_brief::run::report::{StepReport, StepStatus};
 use codex_brief::run::steps::{StepEvent, StepsOrder};
 use codex_brief::run::workspace::RunDirs;
 use rstest::rstest;
+use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 const WORKDIR: &str = "~/work/example";
@@ -37,6 +38,7 @@ struct Rig {
     workdir: String,
     read_only: Vec<(PathBuf, PathBuf)>,
     secrets: Vec<String>,
+    lane_secrets: Vec<(String, SecretString)>,
     stop: CancellationToken,
 }
 
@@ -52,6 +54,7 @@ impl Rig {
             workdir: WORKDIR.into(),
             read_only: Vec::new(),
             secrets: Vec::new(),
+            lane_secrets: Vec::new(),
             stop: CancellationToken::new(),
         }
     }
@@ -88,6 +91,7 @@ impl Rig {
             workdir: &self.workdir,
             dirs: &self.dirs,
             read_only: self.read_only.clone(),
+            secrets: &self.lane_secrets,
             redactor: Redactor::new(&self.secrets).unwrap(),
         };
         lane.run_steps(&slot, &order, events, self.stop.clone()).await
@@ -168,6 +172,7 @@ async fn without_bubblewrap_nothing_runs() {
         workdir: WORKDIR,
         dirs: &rig.dirs,
         read_only: Vec::new(),
+        secrets: &[],
         redactor,
     };
     let slot = lane.claim_slot().await.unwrap();
@@ -663,6 +668,48 @@ async fn a_secret_is_masked_also_when_it_comes_in_pieces() {
     assert_eq!(reports[0].log.tail, expected);
     assert_eq!(std::fs::read_to_string(rig.dirs.step_log(0)).unwrap(), expected);
     assert_eq!(String::from_utf8(events.into_inner().unwrap()).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_secret_in_any_encoding_is_masked_when_it_comes_in_two_writes() {
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+    let secret = "p4ss w/+&<\"$x-of-a-lane?>";
+    let mut rig = Rig::new();
+    rig.secrets = vec![secret.into()];
+    let url =
+        |space: &str| secret.replace('%', "%25").replace(' ', space).replace('/', "%2F").replace('+', "%2B");
+    let url = |space: &str| {
+        let text =
+            url("\u{0}").replace('&', "%26").replace('<', "%3C").replace('"', "%22").replace('$', "%24");
+        text.replace('?', "%3F").replace('>', "%3E").replace('\u{0}', space)
+    };
+    let json = serde_json::to_string(secret).unwrap();
+    let xml = secret.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;").replace('>', "&gt;");
+    let (hex, json) = (hex::encode(secret), json[1..json.len() - 1].to_owned());
+    let mut encoded = vec![
+        secret.to_owned(),
+        json,
+        xml,
+        url("%20"),
+        url("+"),
+        url("%20").to_lowercase(),
+        hex.to_uppercase(),
+        hex,
+    ];
+    for before in ["", "?", "??"] {
+        encoded.extend([&STANDARD, &URL_SAFE].map(|engine| engine.encode(format!("{before}{secret}..."))));
+    }
+    let halves = encoded.iter().map(|text| {
+        let (one, other) = text.split_at(text.len() / 2);
+        format!("printf %s '{one}'; sleep 0.05; printf '%s\\n' '{other}'\n")
+    });
+    let shown = rig.prints(&halves.collect::<String>()).await;
+    assert_eq!(shown.lines().count(), encoded.len(), "{shown}");
+    for (text, line) in encoded.iter().zip(shown.lines()) {
+        // What stands beside a secret in base64 shares a character with it.
+        assert!(line.contains("***") && line.len() <= "***".len() + 10, "{text} is shown as {line}");
+    }
 }
 
 #[tokio::test]

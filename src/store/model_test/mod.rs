@@ -227,7 +227,7 @@ impl World {
         let payload = EffectPayload::Publish { run: run.run_id.clone() };
         let publish = Effect::for_brief(&run.brief, publish_key(&run.run_id), payload);
         let owed = [told.clone()];
-        let ended = |event| Next::End { event, reason: Some("ended"), owed: &owed };
+        let ended = |event| Next::End { event, reason: Some("ended"), owed: &owed, honeytoken: None };
         let (next, owed) = match end {
             End::Publish => (Next::Publish(&publish), vec![&publish]),
             End::Fail => (ended(Event::Failed), vec![told]),
