@@ -55,12 +55,16 @@ fn same_repository(a: &RepoName, b: &RepoName) -> bool {
 }
 
 fn serves(lane: &LaneConfig, repository: &RepoName) -> bool {
-    lane.repositories.is_empty()
-        || lane.repositories.iter().any(|pattern| match pattern.split_once('/') {
-            Some((owner, "*")) => owner.eq_ignore_ascii_case(&repository.owner),
-            Some((owner, name)) => {
-                same_repository(&RepoName { owner: owner.to_owned(), name: name.to_owned() }, repository)
-            }
-            None => false,
-        })
+    lane.repositories.is_empty() || any_covers(&lane.repositories, repository)
+}
+
+/// Tells whether one of the patterns, `owner/name` or `owner/*`, covers a repository.
+pub(super) fn any_covers(patterns: &[String], repository: &RepoName) -> bool {
+    patterns.iter().any(|pattern| match pattern.split_once('/') {
+        Some((owner, "*")) => owner.eq_ignore_ascii_case(&repository.owner),
+        Some((owner, name)) => {
+            same_repository(&RepoName { owner: owner.to_owned(), name: name.to_owned() }, repository)
+        }
+        None => false,
+    })
 }
