@@ -120,6 +120,12 @@ impl GitHub {
         Ok(found.map(|installation| installation.id))
     }
 
+    /// Finds a repository's id by its name; `None` when the installation does not reach it.
+    pub async fn repository_id(&self, place: Place<'_>) -> Result<Option<u64>, GitHubError> {
+        let found: Option<Id> = self.look(place.who(), &format!("/repos/{}", place.repository)).await?;
+        Ok(found.map(|repository| repository.id))
+    }
+
     /// Lists the repositories that an installation reaches.
     pub async fn repositories(&self, installation: u64) -> Result<Vec<Repository>, GitHubError> {
         #[derive(Deserialize)]

@@ -21,13 +21,10 @@ pub type Who<'a> = (&'a str, u64);
 
 /// A text by its repository's id, its kind and its thread's number.
 #[derive(Debug, Clone, Copy)]
-pub struct Text {
-    /// Holds the repository's id.
-    pub repository_id: u64,
-    /// Tells what kind of text it is.
-    pub kind: SourceKind,
-    /// Holds the number of the issue or pull request.
-    pub thread: u64,
+pub(super) struct Text {
+    pub(super) repository_id: u64,
+    pub(super) kind: SourceKind,
+    pub(super) thread: u64,
 }
 
 /// What GitHub says about a repository, a text in it and the people behind the text.
@@ -89,17 +86,18 @@ pub(super) fn stranger<'a>(config: &Config, accounts: &'a [Account]) -> Option<(
     })
 }
 
-/// Looks up everything else that a policy decides by: the repository, its file, the text's place, the teams.
+/// Looks up everything else that a policy decides by: the repository, its file, the teams. The text stands in
+/// `source`, at a pull request from a fork or not.
 pub async fn look(
     github: &GitHub,
     config: &Config,
     place: Place<'_>,
-    text: Text,
+    repository_id: u64,
+    (source, from_fork): (TextSource, bool),
     accounts: Vec<Account>,
 ) -> Result<Scene, GitHubError> {
-    let visibility = github.visibility(place.installation, text.repository_id).await?;
+    let visibility = github.visibility(place.installation, repository_id).await?;
     let file = file(github, place).await?;
-    let (source, from_fork) = source(github, place, text).await?;
     let facts = Facts {
         // What cannot be seen any more is as good as public.
         visibility: visibility.unwrap_or(Visibility::Public),
@@ -122,7 +120,7 @@ async fn file(
     Ok(match found {
         FoundFile::Missing => None,
         FoundFile::Unreadable => {
-            Some(Err(RepositoryFile::broken(&format!("it is no plain file of at most {most} bytes"))))
+            Some(Err(RepositoryFile::broken(&format!("it is no file of at most {most} bytes"))))
         }
         FoundFile::Bytes(bytes) => Some(match String::from_utf8(bytes) {
             Ok(text) => RepositoryFile::parse(&text),
@@ -132,7 +130,11 @@ async fn file(
 }
 
 /// Tells where a text stands, and whether that is a pull request from elsewhere.
-async fn source(github: &GitHub, place: Place<'_>, text: Text) -> Result<(TextSource, bool), GitHubError> {
+pub(super) async fn source(
+    github: &GitHub,
+    place: Place<'_>,
+    text: Text,
+) -> Result<(TextSource, bool), GitHubError> {
     let origin = match text.kind {
         SourceKind::IssueBody => None,
         _ => github.pull_origin(place, text.repository_id, text.thread).await?,
@@ -239,7 +241,8 @@ pub(super) async fn decide_again(
         kind: brief.source.kind,
         thread: brief.thread_number,
     };
-    let scene = look(&server.github, &server.config, place, text, found).await?;
+    let at = source(&server.github, place, text).await?;
+    let scene = look(&server.github, &server.config, place, text.repository_id, at, found).await?;
     let lane = server.config.lanes.iter().find(|lane| lane.name == task.lane);
     let Some(repository) = repository_name(place.repository) else {
         return Err(GitHubError::Unreadable("GET /repositories".to_owned(), place.repository.to_owned()));

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::command::{self, Obeyed};
-use super::policy::{self, Judge};
-use super::{Server, access, guarded, live, locate, rescan, withdraw};
+use super::policy::Judge;
+use super::{Server, access, guarded, live, locate, refusal, rescan, withdraw};
 use crate::authorize::lanes;
-use crate::authorize::permission::Permission;
 use crate::brief::{
     self, BriefId, Diagnostic, Extraction, Fence, Severity, SourceKind, extract, text_digest,
 };
@@ -25,9 +24,6 @@ use crate::webhook::event::{Meaning, TextEvent};
 
 /// How often a delivery is tried before it is given up; with the waits between, about an hour.
 const MOST_ATTEMPTS: i64 = 20;
-
-/// How many refusals an installation is told in an hour.
-const MOST_REFUSALS: u64 = 20;
 
 #[derive(Debug, Error)]
 pub(super) enum LookError {
@@ -178,7 +174,7 @@ async fn look_at_text(
     if let Some((login, id, found)) = access::stranger(&server.config, &accounts) {
         intake.ignored = Some(format!("`{login}` has the permission `{found}` only"));
         if asks {
-            intake.effects = refusal(server, event, (login, id), found).await?;
+            intake.effects = refusal::permission(server, event, (login, id), found).await?;
         }
         return Ok(intake);
     }
@@ -186,7 +182,7 @@ async fn look_at_text(
     if let Err((error, rule)) = judge.people() {
         intake.ignored = Some(format!("{} ({rule})", error.message));
         if asks {
-            intake.effects = policy::refusal(server, event, &judge.key(event), &error).await?;
+            intake.effects = refusal::policy(server, event, &event.sender.id.to_string(), &error).await?;
         }
         return Ok(intake);
     }
@@ -195,7 +191,7 @@ async fn look_at_text(
     let fences = if place_refused.is_some() { &[][..] } else { &extraction.fences[..] };
     if let Some((error, rule)) = &place_refused {
         tracing::warn!(code = error.code, rule, thread = event.url, "briefs are refused");
-        intake.effects = policy::refusal(server, event, error.code, error).await?;
+        intake.effects = refusal::policy(server, event, error.code, error).await?;
     }
     let digests: Vec<String> =
         extraction.fences.iter().map(|fence| text_digest(&fence.text).to_string()).collect();
@@ -224,7 +220,8 @@ async fn look_at_text(
     intake.edited_to = event.edited.then_some(digests);
     answer(&mut intake, event, command::obey(server, event, &commands).await?);
     if intake.accepted.is_empty() && intake.effects.is_empty() {
-        intake.ignored = Some("every brief and command in it is known".to_owned());
+        let known = || "every brief and command in it is known".to_owned();
+        intake.ignored = Some(place_refused.map_or_else(known, |(error, _)| error.message));
     }
     Ok(intake)
 }
@@ -252,37 +249,6 @@ fn answer(intake: &mut Intake, event: &TextEvent, obeyed: Obeyed) {
 
 fn ignored(reason: impl Into<String>) -> Intake {
     Intake { ignored: Some(reason.into()), ..Intake::default() }
-}
-
-/// Owes the refusal, once for an account and a thread.
-async fn refusal(
-    server: &Server,
-    event: &TextEvent,
-    account: (&str, u64),
-    found: Permission,
-) -> Result<Vec<Effect>, StoreError> {
-    let Some(key) = refusal_key(server, event, &account.1.to_string()).await? else { return Ok(vec![]) };
-    let needed = Permission::from(server.config.authorize.minimum_permission);
-    let text = notice::refusal_comment(account.0, found.as_str(), needed.as_str(), &key);
-    Ok(vec![comment_effect(event, key, text)])
-}
-
-/// Returns the key of a refusal that is to be told: once a thread for what `of` names, and not too often.
-pub(super) async fn refusal_key(
-    server: &Server,
-    event: &TextEvent,
-    of: &str,
-) -> Result<Option<String>, StoreError> {
-    let key = format!("refused:{}:{}:{of}", event.source.repository_id, event.thread.number);
-    if server.store.effect_known(&key).await? {
-        return Ok(None);
-    }
-    // Anybody can cause one, and it takes from what GitHub lets the App write for everybody else.
-    if server.store.recent_refusals(event.home.installation_id).await? >= MOST_REFUSALS {
-        tracing::warn!(of, "a refusal is not told: there were too many in the last hour");
-        return Ok(None);
-    }
-    Ok(Some(key))
 }
 
 fn accept<'a>(

@@ -25,6 +25,7 @@ pub mod outbox;
 mod policy;
 mod publish;
 pub mod recover;
+mod refusal;
 pub mod rehearsal;
 mod republish;
 mod rescan;

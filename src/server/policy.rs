@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::Server;
 use super::access::{self, Scene, Text};
-use super::intake::{LookError, comment_effect, refusal_key};
+use super::intake::{LookError, comment_effect};
 use crate::authorize::policy::{Account, approval_missing, budget_spent};
 use crate::brief::RepoName;
 use crate::config::{Approval, Budget, LaneConfig};
@@ -34,7 +34,8 @@ impl<'a> Judge<'a> {
     ) -> Result<Self, GitHubError> {
         let text =
             Text { repository_id: event.home.id, kind: event.source.kind, thread: event.thread.number };
-        let scene = access::look(&server.github, &server.config, place, text, accounts).await?;
+        let at = access::source(&server.github, place, text).await?;
+        let scene = access::look(&server.github, &server.config, place, event.home.id, at, accounts).await?;
         let repository = access::repository_name(place.repository).unwrap_or_else(|| event.home.name.clone());
         Ok(Self { server, repository, scene })
     }
@@ -62,11 +63,6 @@ impl<'a> Judge<'a> {
             Err((error, _)) if error.code == "fork-not-allowed" => Ok(()),
             other => other,
         }
-    }
-
-    /// Returns what a refusal of the people is told once for.
-    pub(super) fn key(&self, event: &TextEvent) -> String {
-        event.sender.id.to_string()
     }
 
     /// Decides about a brief on its lane, and adds its budget to what is written about the delivery.
@@ -158,19 +154,4 @@ impl Judge<'_> {
         let text = notice::widened_comment(&asked, &key);
         Ok(vec![comment_effect(event, key, text)])
     }
-}
-
-/// Owes a refusal by the policy, once for a thread and what `of` names; a bot is told nothing.
-pub(super) async fn refusal(
-    server: &Server,
-    event: &TextEvent,
-    of: &str,
-    error: &UserError,
-) -> Result<Vec<Effect>, StoreError> {
-    if error.code == "bot-not-named" {
-        return Ok(vec![]);
-    }
-    let Some(key) = refusal_key(server, event, of).await? else { return Ok(vec![]) };
-    let text = notice::policy_comment(error, &key);
-    Ok(vec![comment_effect(event, key, text)])
 }

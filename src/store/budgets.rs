@@ -80,3 +80,76 @@ pub(super) async fn hold(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::brief::{BriefId, Source, SourceKind, text_digest};
+    use crate::store::Intake;
+
+    fn brief(text: &str) -> BriefRow {
+        let source = Source { repository_id: 7, kind: SourceKind::IssueBody, id: 70 };
+        let digest = text_digest(text);
+        BriefRow {
+            id: BriefId::new(&source, 0, digest),
+            source,
+            repository: "octo/example".to_owned(),
+            installation_id: 1,
+            source_url: "u".to_owned(),
+            block_index: 0,
+            text_digest: digest.to_string(),
+            text: text.to_owned(),
+            thread_number: 1,
+            thread_title: "T".to_owned(),
+            requested_by: "maria".to_owned(),
+            requested_by_id: 9,
+            author: "maria".to_owned(),
+            author_id: 9,
+            delivery_guid: text.to_owned(),
+        }
+    }
+
+    /// Queues briefs as one delivery, with a budget that was decided on before.
+    async fn queue(store: &Store, texts: &[&str], budget: Budget) -> Result<u64, StoreError> {
+        store.insert_delivery(texts[0], "issues", b"{}").await.unwrap();
+        let delivery = store.next_delivery().await.unwrap().unwrap();
+        let accepted = texts.iter().map(|text| (brief(text), "lane".to_owned())).collect();
+        let budgets = [("lane".to_owned(), budget)].into();
+        store.finish_delivery(delivery.id, &Intake { accepted, budgets, ..Intake::default() }).await
+    }
+
+    #[tokio::test]
+    async fn what_was_decided_before_others_were_queued_does_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store.sqlite")).await.unwrap();
+        let two = Budget { user_per_day: Some(2), ..Budget::default() };
+        assert_eq!(queue(&store, &["a"], two).await.unwrap(), 1);
+        // Both were looked at when there was room for one.
+        assert!(matches!(queue(&store, &["b", "c"], two).await, Err(StoreError::Changed(_))));
+        assert_eq!(store.spent_by_user(9).await.unwrap().briefs, 1, "nothing of it is queued");
+        let three = Budget { repository_per_day: Some(3), ..Budget::default() };
+        assert_eq!(queue(&store, &["b", "c"], three).await.unwrap(), 2);
+        let spent = store.spent_in_repository(7).await.unwrap();
+        assert_eq!((spent.briefs, now_ms() - spent.oldest_ms < 60_000), (3, true));
+        assert_eq!(store.spent_by_user(8).await.unwrap().briefs, 0);
+        sqlx::query("UPDATE tasks SET queued_at = queued_at - ?")
+            .bind(DAY_MS)
+            .execute(&store.writer)
+            .await
+            .unwrap();
+        assert_eq!(store.spent_by_user(9).await.unwrap().briefs, 0, "a day later");
+    }
+
+    #[tokio::test]
+    async fn a_claim_passes_over_who_has_enough_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store.sqlite")).await.unwrap();
+        let one = Budget { repository_at_a_time: Some(1), ..Budget::default() };
+        queue(&store, &["a", "b"], one).await.unwrap();
+        let first = store.claim_task("lane", "r1", i64::MAX).await.unwrap().unwrap();
+        assert!(store.claim_task("lane", "r2", i64::MAX).await.unwrap().is_none());
+        store.hand_back(&first).await.unwrap();
+        assert!(store.claim_task("lane", "r3", i64::MAX).await.unwrap().is_some());
+        assert!(store.claim_task("lane", "r4", i64::MAX).await.unwrap().is_none());
+    }
+}
