@@ -6,7 +6,7 @@ use crate::brief::{Diagnostic, Severity, render_markdown};
 use crate::error::UserError;
 
 use super::comment::marker;
-use super::format::{code_within, inline_within};
+use super::format::{code_within, inline_within, sentence_within};
 
 /// Returns the comment about what is wrong in a text: every problem of every brief in it, with its
 /// place, the line itself, and what to write instead. `accepted` counts the briefs that run all the
@@ -55,8 +55,8 @@ pub fn policy_comment(error: &UserError, key: &str) -> String {
     format!(
         "{}\n### ⛔ Not run here\n\n{} {} ({})\n",
         marker("notice", key),
-        inline_within(&error.message, 1_500),
-        inline_within(&error.help, 500),
+        sentence_within(&error.message, 1_500),
+        sentence_within(&error.help, 500),
         code_within(error.code, 60)
     )
 }
@@ -66,7 +66,7 @@ pub fn widened_comment(asked: &[String], key: &str) -> String {
     const MOST: usize = 20;
     let more = asked.len().saturating_sub(MOST);
     let lines: Vec<String> =
-        asked.iter().take(MOST).map(|key| format!("- {}", inline_within(key, 200))).collect();
+        asked.iter().take(MOST).map(|key| format!("- {}", code_within(key, 200))).collect();
     format!(
         "{}\n### ⚠️ A part of the policy does not count\n\nA repository's own policy can only narrow what the server \
          allows. The brief runs, and these keys do not count:\n\n{}\n{}",

@@ -218,14 +218,14 @@ async fn a_repositorys_own_file_narrows_what_the_server_allows() {
     let (_, result) = town.run(&OFFLINE, &["x.txt"]).await;
     let has_network = result["problem"]["code"] == "step-failed";
     let policy =
-        "lanes = [\"devbox-codex\"]\n\n[[policy]]\nnetwork = \"none\"\nlimits = { wall_seconds = 2 }\n";
+        "lanes = [\"devbox-codex\"]\n\n[[policy]]\nnetwork = \"none\"\nlimits = { changed_files = 1 }\n";
     town.write_policy("main", policy);
     let issue = town.sim.open_issue(REPO, "olga", "Offline", &format!("{offline} Again.")).unwrap();
     let (comment, result) = town.result(issue.number, 1).await;
     assert_eq!(result["status"], "success", "{}", comment.body);
     assert!(has_network, "without the file the lane has a network");
-    let (_, result) = town.run(&[("slow", "sleep 30")], &["x.txt"]).await;
-    assert_eq!(result["problem"]["code"], "step-timeout");
+    let (_, result) = town.run(&[("two", "touch x.txt y.txt")], &["x.txt", "y.txt"]).await;
+    assert_eq!(result["problem"]["code"], "too-many-changes");
     let text = brief_for("other", REPO, &STEP, &["x.txt"]);
     town.sim.comment(REPO, issue.number, "maria", &text).unwrap();
     town.told(issue.number, "lane-kept-out").await;
@@ -237,7 +237,8 @@ async fn a_repositorys_own_file_narrows_what_the_server_allows() {
 
 #[tokio::test]
 async fn what_a_repositorys_file_would_widen_does_not_count_and_is_told() {
-    let town = town("[[policy]]\nnetwork = \"none\"\nminimum_permission = \"maintain\"\n").await;
+    let policy = "[[policy]]\nnetwork = \"none\"\nminimum_permission = \"maintain\"\n";
+    let town = Town::with_lanes(&format!("{policy}\n{LANE}network = \"full\"\n")).await;
     town.sim.set_permission(REPO, "olga", Permission::Maintain).unwrap();
     town.write_policy(
         "main",
@@ -309,7 +310,8 @@ async fn nothing_that_needs_an_approval_runs_without_one() {
 
 #[tokio::test]
 async fn a_policy_is_explained_with_the_rule_and_where_it_is_written() {
-    let town = town("[[policy]]\nnetwork = \"none\"\nminimum_permission = \"maintain\"\n").await;
+    let policy = "[[policy]]\nnetwork = \"none\"\nminimum_permission = \"maintain\"\n";
+    let town = Town::with_lanes(&format!("{policy}\n{LANE}network = \"full\"\n")).await;
     let explain = async |user: &str, more: &[&str]| {
         let words = ["policy", "explain", "--json", "--repo", REPO, "--lane", "devbox-codex", "--user", user];
         let (code, out, err) = town.operator(&[&words, more].concat()).await;
