@@ -138,7 +138,6 @@ async fn the_app(tour: &mut Tour, sim: &GithubSim) {
     tour.go(404, "GET", permission, &["nobody"], Value::Null).await;
     let membership = "/orgs/{org}/teams/{team_slug}/memberships/{username}";
     tour.go(200, "GET", membership, &["octo", "release", "maria"], Value::Null).await;
-    tour.go(404, "GET", membership, &["octo", "release", "nobody"], Value::Null).await;
 }
 
 async fn issues(tour: &mut Tour) {
