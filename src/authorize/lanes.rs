@@ -23,6 +23,17 @@ pub fn decide<'a>(
             format!("Write `repo: {thread_repository}`, or post the brief in a thread of that repository."),
         ));
     }
+    choose(&brief.executor, thread_repository, lanes)
+}
+
+/// Finds a lane by its name, if it takes briefs for a repository.
+///
+/// Fails with `lane-unknown`, `lane-disabled` or `lane-not-for-repository`.
+pub fn choose<'a>(
+    executor: &str,
+    thread_repository: &RepoName,
+    lanes: &'a [LaneConfig],
+) -> Result<&'a LaneConfig, UserError> {
     let usable: Vec<&str> = lanes
         .iter()
         .filter(|lane| lane.enabled && serves(lane, thread_repository))
@@ -35,11 +46,11 @@ pub fn decide<'a>(
             let names: Vec<String> = usable.iter().map(|name| format!("`{name}`")).collect();
             format!("Lanes that take briefs for this repository: {}.", names.join(", "))
         };
-        UserError::new(code, format!("The lane `{}` {what}.", brief.executor), help)
+        UserError::new(code, format!("The lane `{executor}` {what}."), help)
     };
     let lane = lanes
         .iter()
-        .find(|lane| lane.name == brief.executor)
+        .find(|lane| lane.name == executor)
         .ok_or_else(|| refuse("lane-unknown", "does not exist on this server"))?;
     if !lane.enabled {
         return Err(refuse("lane-disabled", "is switched off"));
@@ -55,12 +66,16 @@ fn same_repository(a: &RepoName, b: &RepoName) -> bool {
 }
 
 fn serves(lane: &LaneConfig, repository: &RepoName) -> bool {
-    lane.repositories.is_empty()
-        || lane.repositories.iter().any(|pattern| match pattern.split_once('/') {
-            Some((owner, "*")) => owner.eq_ignore_ascii_case(&repository.owner),
-            Some((owner, name)) => {
-                same_repository(&RepoName { owner: owner.to_owned(), name: name.to_owned() }, repository)
-            }
-            None => false,
-        })
+    lane.repositories.is_empty() || any_covers(&lane.repositories, repository)
+}
+
+/// Tells whether one of the patterns, `owner/name` or `owner/*`, covers a repository.
+pub(super) fn any_covers(patterns: &[String], repository: &RepoName) -> bool {
+    patterns.iter().any(|pattern| match pattern.split_once('/') {
+        Some((owner, "*")) => owner.eq_ignore_ascii_case(&repository.owner),
+        Some((owner, name)) => {
+            same_repository(&RepoName { owner: owner.to_owned(), name: name.to_owned() }, repository)
+        }
+        None => false,
+    })
 }

@@ -3,3 +3,4 @@
 pub mod guard;
 pub mod lanes;
 pub mod permission;
+pub mod policy;

@@ -6,6 +6,7 @@ mod commands;
 pub mod control;
 pub mod gaps;
 pub mod patch;
+pub mod policy;
 pub mod rehearse;
 pub mod run;
 pub mod schema;
@@ -63,6 +64,8 @@ enum Command {
     Rehearse(rehearse::RehearseArgs),
     /// Tells when deliveries were missed, and what became of each.
     Gaps(gaps::GapsArgs),
+    /// Tells who may run what, and which rule says so.
+    Policy(policy::PolicyArgs),
     /// Prints the JSON Schema of a brief, for editors.
     Schema(schema::SchemaArgs),
 }
@@ -119,6 +122,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Patch(args) => on_runtime(patch::run(args)),
         Command::Rehearse(args) => on_runtime(rehearse::run(args)),
         Command::Gaps(args) => on_runtime(gaps::run(args)),
+        Command::Policy(args) => on_runtime(policy::run(args)),
     };
     match result {
         Ok(code) => ExitCode::from(code),

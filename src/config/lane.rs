@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use super::Approval;
 
 use super::secret::LaneSecret;
 
@@ -22,6 +24,9 @@ pub struct LaneConfig {
     /// repository on which the App is installed.
     #[serde(default)]
     pub repositories: Vec<String>,
+    /// Tells whether somebody must approve a brief before it runs.
+    #[serde(default)]
+    pub approval: Approval,
     /// Tells what the steps can reach.
     #[serde(default)]
     pub network: Network,
@@ -65,6 +70,7 @@ impl LaneConfig {
             kind: LaneKind::default(),
             enabled: true,
             repositories: Vec::new(),
+            approval: Approval::default(),
             network: Network::default(),
             sandbox: SandboxKind::default(),
             parallel: 1,
@@ -90,7 +96,7 @@ pub enum LaneKind {
 }
 
 /// What the steps of a lane can reach.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Network {
     /// Nothing but a loopback of their own.
@@ -123,7 +129,7 @@ pub enum Taken {
 }
 
 /// The bounds of one step.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Bounds a step's wall time, in seconds.

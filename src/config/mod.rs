@@ -2,11 +2,13 @@
 //!
 //! `docs/configuration.md` describes every key; `deploy/codex-brief.example.toml` shows each one.
 
+mod approval;
 mod authorize;
 mod catch_up;
 mod github;
 mod guard;
 mod lane;
+mod policy;
 mod queue;
 mod retention;
 mod secret;
@@ -16,11 +18,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use approval::Approval;
 pub use authorize::{AuthorizeConfig, MinimumPermission};
 pub use catch_up::CatchUpConfig;
 pub use github::GitHubConfig;
 pub use guard::GuardConfig;
 pub use lane::{LaneConfig, LaneKind, Limits, Network, SandboxKind, Taken};
+pub use policy::{Budget, PolicyLimits, PolicySection, RepositoryFile, Team, TextSource};
 pub use queue::{OnWithdrawal, QueueConfig};
 pub use retention::RetentionConfig;
 pub use secret::{LaneSecret, SecretError, SecretSource};
@@ -52,6 +56,9 @@ pub struct Config {
     /// Tells how missed deliveries are found.
     #[serde(default)]
     pub catch_up: CatchUpConfig,
+    /// Narrows who may run what, from where and within which bounds.
+    #[serde(default, rename = "policy")]
+    pub policies: Vec<PolicySection>,
     /// Lists the lanes.
     #[serde(default, rename = "lane")]
     pub lanes: Vec<LaneConfig>,
@@ -78,6 +85,7 @@ impl Config {
         config.resolve_paths(base);
         config.queue.override_by(|name| std::env::var(name).ok()).map_err(named)?;
         config.guard.override_by(|name| std::env::var(name).ok()).map_err(named)?;
+        config.authorize.override_by(|name| std::env::var(name).ok()).map_err(named)?;
         Ok(config)
     }
 
@@ -104,6 +112,8 @@ impl Config {
 
     fn check(&self) -> Result<(), UserError> {
         self.github.check()?;
+        self.authorize.check()?;
+        self.check_policies()?;
         self.queue.check()?;
         self.guard.check()?;
         self.catch_up.check()?;
@@ -116,6 +126,24 @@ impl Config {
             return Err(invalid("there is no [[lane]], so no brief could ever run.".to_owned()));
         }
         Ok(())
+    }
+
+    fn check_policies(&self) -> Result<(), UserError> {
+        for (nth, section) in (1..).zip(&self.policies) {
+            section.check(&format!("policy[{nth}]"))?;
+            let known = |name: &&String| self.lanes.iter().any(|lane| lane.name == **name);
+            if let Some(name) = section.lanes.iter().find(|name| !known(name)) {
+                return Err(invalid(format!(
+                    "policy[{nth}].lanes names `{name}`, and there is no such [[lane]]."
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Walks the names of the bots that some policy lets run briefs.
+    pub fn named_bots(&self) -> impl Iterator<Item = &str> {
+        self.policies.iter().flat_map(|section| section.bots.iter().flatten()).map(String::as_str)
     }
 
     /// Returns the paths that no step may see: the state directory and the files of secrets.
@@ -181,6 +209,21 @@ mod tests {
     fn an_unknown_key_is_refused_and_named() {
         let error = Config::parse(&format!("{MINIMAL}\nnetwrk = \"full\"")).unwrap_err();
         assert!(error.message.contains("netwrk"), "{error}");
+    }
+
+    #[test]
+    fn a_policy_for_what_is_not_there_is_refused() {
+        for (wrong, told) in [
+            ("lanes = [\"devbox\"]", "policy[1].lanes names `devbox`"),
+            ("repositories = [\"octo\"]", "policy[1].repositories: `octo`"),
+            ("minimum_permission = \"read\"", "unknown variant `read`"),
+            ("users = [\"maria\"]", "expected u64"),
+        ] {
+            let error = Config::parse(&format!("{MINIMAL}\n[[policy]]\n{wrong}")).unwrap_err();
+            assert!(error.message.contains(told), "{error}");
+        }
+        let wide = MINIMAL.replace("[[lane]]", "[authorize]\npublic_repositories = [\"*\"]\n[[lane]]");
+        assert!(Config::parse(&wide).unwrap_err().message.contains("authorize.public_repositories"));
     }
 
     #[test]

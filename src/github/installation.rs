@@ -63,6 +63,8 @@ pub struct Repository {
 /// The account under which the App writes and commits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bot {
+    /// Holds the account's id.
+    pub id: u64,
     /// Holds the account's name, such as `codex-brief[bot]`.
     pub name: String,
     /// Holds the address by which GitHub knows its commits.
@@ -83,7 +85,7 @@ impl GitHub {
             let route = format!("/users/{}", encode(&name));
             let user: Id = self.get(As::Installation(installation), &route).await?;
             let email = format!("{}+{name}@{}", user.id, self.noreply_host());
-            Ok(Bot { name, email })
+            Ok(Bot { id: user.id, name, email })
         };
         self.bot.get_or_try_init(|| look_up).await.cloned()
     }
@@ -116,6 +118,12 @@ impl GitHub {
     pub async fn installation_of(&self, full_name: &str) -> Result<Option<u64>, GitHubError> {
         let found: Option<Id> = self.look(As::App, &format!("/repos/{full_name}/installation")).await?;
         Ok(found.map(|installation| installation.id))
+    }
+
+    /// Finds a repository's id by its name; `None` when the installation does not reach it.
+    pub async fn repository_id(&self, place: Place<'_>) -> Result<Option<u64>, GitHubError> {
+        let found: Option<Id> = self.look(place.who(), &format!("/repos/{}", place.repository)).await?;
+        Ok(found.map(|repository| repository.id))
     }
 
     /// Lists the repositories that an installation reaches.

@@ -13,8 +13,10 @@ mod error;
 pub mod hook;
 pub mod installation;
 mod labels;
+mod people;
 pub mod pulls;
 mod rate_limit;
+pub mod repository;
 #[cfg(test)]
 mod tests;
 pub mod texts;
@@ -23,3 +25,4 @@ mod transport;
 
 pub use client::GitHub;
 pub use error::GitHubError;
+pub use people::KnownAccount;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::client::{GitHub, Kind};
 use super::error::GitHubError;
-use super::installation::{Place, encode};
+use super::installation::{Id, Place, encode};
 
 /// A pull request, as far as the server looks at one.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -26,7 +26,38 @@ pub struct Opener {
     pub login: String,
 }
 
+/// Where a pull request's changes come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PullOrigin {
+    /// A branch of the same repository.
+    Own,
+    /// A fork, or a repository that is gone.
+    Fork,
+}
+
 impl GitHub {
+    /// Looks up where a pull request comes from; `None` when the number is an issue's.
+    pub async fn pull_origin(
+        &self,
+        place: Place<'_>,
+        repository_id: u64,
+        number: u64,
+    ) -> Result<Option<PullOrigin>, GitHubError> {
+        #[derive(Deserialize)]
+        struct Told {
+            head: Head,
+        }
+        #[derive(Deserialize)]
+        struct Head {
+            repo: Option<Id>,
+        }
+        let told: Option<Told> = self.look(place.who(), &place.route(&format!("pulls/{number}"))).await?;
+        Ok(told.map(|told| match told.head.repo {
+            Some(repository) if repository.id == repository_id => PullOrigin::Own,
+            _ => PullOrigin::Fork,
+        }))
+    }
+
     /// Finds the pull request, open or not, whose head is this branch.
     pub async fn find_pull_request(
         &self,

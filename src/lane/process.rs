@@ -15,14 +15,14 @@ use super::give::give_to;
 use super::slot::{Slot, SlotPool};
 use super::supervise::{Outcome, supervise};
 use super::{LaneError, LaneUnavailable, cannot, probe};
-use crate::config::{LaneConfig, SandboxKind};
+use crate::config::{LaneConfig, Limits, Network, SandboxKind};
 use crate::crash;
 use crate::run::log::StepLog;
 use crate::run::report::{LogSummary, StepReport, StepStatus};
 use crate::run::steps::{StepEvent, StepsOrder};
 
-/// A lane that runs steps on this machine.
-#[derive(Debug)]
+/// A lane that runs steps on this machine; a clone shares its places.
+#[derive(Debug, Clone)]
 pub struct ProcessLane {
     pub(super) config: LaneConfig,
     /// Holds bubblewrap's place, as found when the lane was made.
@@ -55,6 +55,16 @@ impl ProcessLane {
     /// Returns the lane's configuration.
     pub fn config(&self) -> &LaneConfig {
         &self.config
+    }
+
+    /// Returns the lane with a run's own bounds, which are never wider than its own.
+    pub fn bounded(&self, network: Network, limits: Limits) -> Self {
+        let mut bounded = self.clone();
+        if network == Network::None {
+            bounded.config.network = network;
+        }
+        bounded.config.limits = limits;
+        bounded
     }
 
     /// Finds out whether the lane can work here, by a trial step in its sandbox, with folders below

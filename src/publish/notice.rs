@@ -3,9 +3,10 @@
 //! Every text that a thread gets apart from the result of a run stands here, one function each.
 
 use crate::brief::{Diagnostic, Severity, render_markdown};
+use crate::error::UserError;
 
 use super::comment::marker;
-use super::format::{code_within, inline_within};
+use super::format::{code_within, inline_within, sentence_within};
 
 /// Returns the comment about what is wrong in a text: every problem of every brief in it, with its
 /// place, the line itself, and what to write instead. `accepted` counts the briefs that run all the
@@ -46,6 +47,32 @@ pub fn refusal_comment(user: &str, found: &str, needed: &str, key: &str) -> Stri
         "{}\n### ⛔ Not run: {user} may not run briefs here\n\nRunning a brief needs the permission {needed} on this \
          repository; {user} has {found}. A person who has it can post the brief in a comment of their own.\n",
         marker("notice", key)
+    )
+}
+
+/// Returns the comment for a thread in which the policy lets nothing run, or not for somebody.
+pub fn policy_comment(error: &UserError, key: &str) -> String {
+    format!(
+        "{}\n### ⛔ Not run here\n\n{} {} ({})\n",
+        marker("notice", key),
+        sentence_within(&error.message, 1_500),
+        sentence_within(&error.help, 500),
+        code_within(error.code, 60)
+    )
+}
+
+/// Returns the comment about what the repository's file asks for beyond what the server gives.
+pub fn widened_comment(asked: &[String], key: &str) -> String {
+    const MOST: usize = 20;
+    let more = asked.len().saturating_sub(MOST);
+    let lines: Vec<String> =
+        asked.iter().take(MOST).map(|key| format!("- {}", code_within(key, 200))).collect();
+    format!(
+        "{}\n### ⚠️ A part of the policy does not count\n\nA repository's own policy can only narrow what the server \
+         allows. The brief runs, and these keys do not count:\n\n{}\n{}",
+        marker("notice", key),
+        lines.join("\n"),
+        if more > 0 { format!("- … and {more} more\n") } else { String::new() }
     )
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use crate::queue::task::{BlockReason, TaskState};
-use crate::store::models::{EarlierRun, TaskView};
+use crate::store::models::{EarlierRun, HeldBy, TaskView};
 
 use super::format::{chars, id_span, inline_within, link, short};
 use super::inert::truncate_middle;
@@ -97,11 +97,23 @@ fn says(view: &TaskView, earlier: &[EarlierRun], now_ms: i64) -> String {
 
 /// Tells both that a run failed and that another follows.
 fn queued(view: &TaskView, earlier: &[EarlierRun], now_ms: i64) -> String {
-    let Some(last) = earlier.last() else { return "queued".to_owned() };
+    let held = match view.held_by {
+        Some(HeldBy::User) => {
+            format!(
+                ", waits for a run of `{}`, who has as many at a time as allowed",
+                view.brief.requested_by
+            )
+        }
+        Some(HeldBy::Repository) => {
+            ", waits for a run of the repository, which has as many at a time as allowed".to_owned()
+        }
+        None => String::new(),
+    };
+    let Some(last) = earlier.last() else { return format!("queued{held}") };
     let word = if view.retries > 0 { "failed" } else { "lost" };
     let wait = view.not_before_ms.saturating_sub(now_ms);
     match wait {
-        ..=0 => format!("{word} ({}), waits to run again", last.reason),
+        ..=0 => format!("{word} ({}), waits to run again{held}", last.reason),
         _ => format!("{word} ({}), run again in {} s", last.reason, (wait + 999) / 1_000),
     }
 }

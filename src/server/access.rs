@@ -1,46 +1,266 @@
-//! Who may: the live look-up that intake, runs and publishing share.
+//! Who may run what, as GitHub and the policy say now: the live look-up that intake, runs, publishing and
+//! `codex-brief policy explain` share.
 
 use super::Server;
 use super::attempt::problem;
 use super::locate::locate;
 use crate::authorize::permission::Permission;
-use crate::github::GitHubError;
+use crate::authorize::policy::{Account, Decision, Facts, Policy, Visibility, Written, approval_missing};
+use crate::brief::{RepoName, SourceKind};
+use crate::config::{Approval, Config, LaneConfig, RepositoryFile, Team, TextSource};
+use crate::error::UserError;
 use crate::github::installation::Place;
+use crate::github::pulls::PullOrigin;
+use crate::github::repository::FoundFile;
+use crate::github::{GitHub, GitHubError};
 use crate::run::report::Problem;
 use crate::store::models::ClaimedTask;
 
 /// An account by name and id.
-pub(super) type Who<'a> = (&'a str, u64);
+pub type Who<'a> = (&'a str, u64);
 
-/// Returns the first account that may not run briefs, and what it may; each is asked for once.
-pub(super) async fn lacking<'a>(
-    server: &Server,
-    place: Place<'_>,
-    accounts: [Who<'a>; 2],
-) -> Result<Option<(Who<'a>, Permission)>, GitHubError> {
-    let needed = Permission::from(server.config.authorize.minimum_permission);
-    let [first, second] = accounts;
-    let both = [Some(first), (second.1 != first.1).then_some(second)];
-    for account in both.into_iter().flatten() {
-        let found = server.github.permission(place, account.0, account.1).await?;
-        if found < needed {
-            return Ok(Some((account, found)));
-        }
-    }
-    Ok(None)
+/// A text by its repository's id, its kind and its thread's number.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Text {
+    pub(super) repository_id: u64,
+    pub(super) kind: SourceKind,
+    pub(super) thread: u64,
 }
 
-/// Tells why a task may not go on, when those who asked for it lost their permission meanwhile.
-pub(super) async fn revoked(server: &Server, task: &ClaimedTask) -> Result<Option<Problem>, GitHubError> {
+/// What GitHub says about a repository, a text in it and the people behind the text.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    /// Holds what is the case.
+    pub facts: Facts,
+    /// Holds the repository's own file, or why it cannot be used.
+    pub file: Option<Result<RepositoryFile, UserError>>,
+}
+
+impl Scene {
+    /// Returns the policy of a lane, or that of every lane.
+    pub fn policy(&self, config: &Config, repository: &RepoName, lane: Option<&LaneConfig>) -> Policy {
+        Policy::of(Written {
+            authorize: &config.authorize,
+            policies: &config.policies,
+            lane,
+            repository,
+            file: self.file.as_ref(),
+        })
+    }
+}
+
+/// Looks up who is behind a text: each account once, without its teams.
+pub async fn accounts(
+    github: &GitHub,
+    place: Place<'_>,
+    [first, second]: [Who<'_>; 2],
+) -> Result<Vec<Account>, GitHubError> {
+    let mut accounts = Vec::new();
+    for who in [Some(first), (second.1 != first.1).then_some(second)].into_iter().flatten() {
+        accounts.push(account(github, place, who).await?);
+    }
+    Ok(accounts)
+}
+
+async fn account(github: &GitHub, place: Place<'_>, (login, id): Who<'_>) -> Result<Account, GitHubError> {
+    // No person's name has a bracket; what counts is what GitHub says of the account.
+    if login.contains('[') {
+        let known = github.account(place.installation, login).await?;
+        if known.is_some_and(|known| known.kind == "Bot" && known.id == id) {
+            let own = github.bot(place.installation).await?.id == id;
+            return Ok(Account::Bot { login: login.to_owned(), id, own });
+        }
+    }
+    let permission = github.permission(place, login, id).await?;
+    Ok(Account::Person { login: login.to_owned(), id, permission, teams: Vec::new() })
+}
+
+/// Returns the first person who has not even the permission that the server asks of everybody, and what it is.
+pub(super) fn stranger<'a>(config: &Config, accounts: &'a [Account]) -> Option<(&'a str, u64, Permission)> {
+    let needed = Permission::from(config.authorize.minimum_permission);
+    accounts.iter().find_map(|account| match account {
+        Account::Person { login, id, permission, .. } if *permission < needed => {
+            Some((login.as_str(), *id, *permission))
+        }
+        _ => None,
+    })
+}
+
+/// Looks up everything else that a policy decides by: the repository, its file, the teams. The text stands in
+/// `source`, at a pull request from a fork or not.
+pub async fn look(
+    github: &GitHub,
+    config: &Config,
+    place: Place<'_>,
+    repository_id: u64,
+    (source, from_fork): (TextSource, bool),
+    accounts: Vec<Account>,
+) -> Result<Scene, GitHubError> {
+    let visibility = github.visibility(place.installation, repository_id).await?;
+    let file = file(github, place).await?;
+    let facts = Facts {
+        // What cannot be seen any more is as good as public.
+        visibility: visibility.unwrap_or(Visibility::Public),
+        source,
+        from_fork,
+        accounts,
+        bots: Vec::new(),
+    };
+    let mut scene = Scene { facts, file };
+    fill_in(github, config, place, &mut scene).await?;
+    Ok(scene)
+}
+
+async fn file(
+    github: &GitHub,
+    place: Place<'_>,
+) -> Result<Option<Result<RepositoryFile, UserError>>, GitHubError> {
+    let found = github.file(place, RepositoryFile::PATH, RepositoryFile::MOST_BYTES).await?;
+    let most = RepositoryFile::MOST_BYTES;
+    Ok(match found {
+        FoundFile::Missing => None,
+        FoundFile::Unreadable => {
+            Some(Err(RepositoryFile::broken(&format!("it is no file of at most {most} bytes"))))
+        }
+        FoundFile::Bytes(bytes) => Some(match String::from_utf8(bytes) {
+            Ok(text) => RepositoryFile::parse(&text),
+            Err(_) => Err(RepositoryFile::broken("it is no UTF-8 text")),
+        }),
+    })
+}
+
+/// Tells where a text stands, and whether that is a pull request from elsewhere.
+pub(super) async fn source(
+    github: &GitHub,
+    place: Place<'_>,
+    text: Text,
+) -> Result<(TextSource, bool), GitHubError> {
+    let origin = match text.kind {
+        SourceKind::IssueBody => None,
+        _ => github.pull_origin(place, text.repository_id, text.thread).await?,
+    };
+    let source = match text.kind {
+        SourceKind::IssueBody => TextSource::Issue,
+        SourceKind::IssueComment if origin.is_none() => TextSource::IssueComment,
+        SourceKind::IssueComment => TextSource::PullRequestComment,
+        SourceKind::PullRequestBody => TextSource::PullRequest,
+        SourceKind::Review => TextSource::Review,
+        SourceKind::ReviewComment => TextSource::ReviewComment,
+    };
+    // A pull request that is not found any more could have come from anywhere.
+    let is_own =
+        origin == Some(PullOrigin::Own) || matches!(source, TextSource::Issue | TextSource::IssueComment);
+    Ok((source, !is_own))
+}
+
+/// Looks up the teams and bots that any lane's policy names.
+async fn fill_in(
+    github: &GitHub,
+    config: &Config,
+    place: Place<'_>,
+    scene: &mut Scene,
+) -> Result<(), GitHubError> {
+    let Some(repository) = repository_name(place.repository) else { return Ok(()) };
+    let (mut teams, mut bots) = (Vec::new(), Vec::new());
+    for lane in [None].into_iter().chain(config.lanes.iter().map(Some)) {
+        let policy = scene.policy(config, &repository, lane);
+        teams.extend(policy.teams());
+        bots.extend(policy.bots());
+    }
+    teams.sort();
+    teams.dedup();
+    bots.sort();
+    bots.dedup();
+    let mut has_bot = false;
+    for account in &mut scene.facts.accounts {
+        match account {
+            Account::Bot { .. } => has_bot = true,
+            Account::Person { login, permission, teams: is_in, .. } if *permission > Permission::None => {
+                for team in &teams {
+                    if is_member(github, place.installation, team, login).await? {
+                        is_in.push(team.clone());
+                    }
+                }
+            }
+            Account::Person { .. } => {}
+        }
+    }
+    for name in bots.into_iter().filter(|_| has_bot) {
+        if let Some(known) = github.account(place.installation, &name).await?
+            && known.kind == "Bot"
+        {
+            scene.facts.bots.push((name, known.id));
+        }
+    }
+    Ok(())
+}
+
+/// Tells whether somebody is in a team; where the App may not know, nobody is.
+async fn is_member(
+    github: &GitHub,
+    installation: u64,
+    team: &Team,
+    login: &str,
+) -> Result<bool, GitHubError> {
+    match github.is_member(installation, team, login).await {
+        Err(error) if error.status() == Some(403) && !error.is_gone_installation() => {
+            tracing::error!(%team, %error, "the App may not read who is in a team; grant it `members: read`");
+            Ok(false)
+        }
+        other => other,
+    }
+}
+
+/// Reads `owner/name`.
+pub fn repository_name(full: &str) -> Option<RepoName> {
+    let (owner, name) = full.split_once('/')?;
+    Some(RepoName { owner: owner.to_owned(), name: name.to_owned() })
+}
+
+/// Decides anew about a task whose brief was accepted before: at its run's start, and before it publishes.
+///
+/// The inner error tells why it may not go on.
+pub(super) async fn decide_again(
+    server: &Server,
+    task: &ClaimedTask,
+) -> Result<Result<Decision, Problem>, GitHubError> {
     let brief = &task.brief;
     let location = locate(server, brief).await?;
-    let accounts = [(brief.requested_by.as_str(), brief.requested_by_id), (&brief.author, brief.author_id)];
-    let lacking = lacking(server, location.place(), accounts).await?;
-    Ok(lacking.map(|((login, _), found)| {
-        problem(
+    let place = location.place();
+    let who = [(brief.requested_by.as_str(), brief.requested_by_id), (&brief.author, brief.author_id)];
+    let found = accounts(&server.github, place, who).await?;
+    if let Some((login, _, found)) = stranger(&server.config, &found) {
+        return Ok(Err(problem(
             "permission-missing",
             format!("`{login}` may not run briefs here any more: the permission is `{found}` by now."),
             "Somebody with the permission can post the brief in a comment of their own.",
-        )
-    }))
+        )));
+    }
+    let text = Text {
+        repository_id: brief.source.repository_id,
+        kind: brief.source.kind,
+        thread: brief.thread_number,
+    };
+    let at = source(&server.github, place, text).await?;
+    let scene = look(&server.github, &server.config, place, text.repository_id, at, found).await?;
+    let lane = server.config.lanes.iter().find(|lane| lane.name == task.lane);
+    let Some(repository) = repository_name(place.repository) else {
+        return Err(GitHubError::Unreadable("GET /repositories".to_owned(), place.repository.to_owned()));
+    };
+    let decision = scene.policy(&server.config, &repository, lane).decide(&scene.facts);
+    tracing::info!(
+        run = task.run_id,
+        rule = decision.rule,
+        policy = decision.policy_version,
+        "decided again"
+    );
+    let refused = match &decision.verdict {
+        Err(error) => Some(error.clone()),
+        Ok(()) if decision.bounds.approval != Approval::None => Some(approval_missing(&decision.bounds)),
+        Ok(()) => None,
+    };
+    Ok(match refused {
+        Some(UserError { code, message, help }) => Err(problem(code, message, &help)),
+        None => Ok(decision),
+    })
 }

@@ -14,6 +14,7 @@ use super::locate::locate;
 use super::recover::Loss;
 use super::running::{Cut, Registration};
 use super::{Server, access, conclude, lease, live, recover};
+use crate::authorize::policy::Bounds;
 use crate::brief::{self, Brief, Origin};
 use crate::config::SandboxKind;
 use crate::crash;
@@ -34,6 +35,14 @@ const STORE_AGAIN: Duration = Duration::from_secs(1);
 /// How often a fetch is tried.
 const FETCHES: usize = 4;
 
+/// What a run begins with.
+pub(super) struct Fetched {
+    /// Holds the repository.
+    pub(super) mirror: Arc<Mirror>,
+    /// Holds what the policy holds the run to; without it, the lane's own bounds hold.
+    pub(super) bounds: Option<Bounds>,
+}
+
 /// Runs a claimed task, on what GitHub has, until its work has ended and is stored.
 pub async fn run(server: &Server, entry: &LaneEntry, slot: Slot, task: ClaimedTask) {
     carry_out(server, entry, slot, &task, async |stop| fetch(server, &task, stop).await).await;
@@ -46,7 +55,7 @@ pub(super) async fn carry_out(
     entry: &LaneEntry,
     slot: Slot,
     task: &ClaimedTask,
-    fetch: impl AsyncFnOnce(CancellationToken) -> Result<Arc<Mirror>, Problem>,
+    fetch: impl AsyncFnOnce(CancellationToken) -> Result<Fetched, Problem>,
 ) {
     tracing::info!(run = task.run_id, brief = task.brief.id.short(), lane = task.lane, "run begins");
     let registered = engine.running.begin(task, &engine.abort);
@@ -186,15 +195,19 @@ async fn judge(
     task: &ClaimedTask,
     brief: &Brief,
     registered: &Registration<'_>,
-    fetch: impl AsyncFnOnce(CancellationToken) -> Result<Arc<Mirror>, Problem>,
+    fetch: impl AsyncFnOnce(CancellationToken) -> Result<Fetched, Problem>,
 ) -> Judged {
-    let mirror = match fetch(registered.token.clone()).await {
-        Ok(mirror) => mirror,
+    let Fetched { mirror, bounds } = match fetch(registered.token.clone()).await {
+        Ok(fetched) => fetched,
         Err(problem) => {
             let mut report = blank_report(&task.run_id, &task.brief.id, Some(brief), &task.brief.text);
             report.problem = Some(problem);
             return Judged { report, changeset: None, lane_lost: false };
         }
+    };
+    let lane = match bounds {
+        Some(bounds) => entry.lane.bounded(bounds.network, bounds.limits),
+        None => entry.lane.clone(),
     };
     let order = Order {
         run_id: &task.run_id,
@@ -202,7 +215,7 @@ async fn judge(
         brief,
         text: &task.brief.text,
         mirror: &mirror,
-        lane: &entry.lane,
+        lane: &lane,
         slot,
         runs_root: &engine.runs_root,
         blobs: &engine.blobs,
@@ -212,7 +225,7 @@ async fn judge(
     attempt(order, |event| tell(task, &event)).await
 }
 
-async fn fetch(server: &Server, task: &ClaimedTask, stop: CancellationToken) -> Result<Arc<Mirror>, Problem> {
+async fn fetch(server: &Server, task: &ClaimedTask, stop: CancellationToken) -> Result<Fetched, Problem> {
     let repository = &task.brief.repository;
     let mirror = server
         .mirrors
@@ -226,8 +239,8 @@ async fn fetch(server: &Server, task: &ClaimedTask, stop: CancellationToken) -> 
             () = stop.cancelled() => Err(Unready::new(&"the run was ended", false, 0)),
         };
         let Unready { why, passing, least } = match fetched {
-            Ok(None) => return Ok(mirror),
-            Ok(Some(revoked)) => return Err(revoked),
+            Ok(Ok(bounds)) => return Ok(Fetched { mirror, bounds: Some(bounds) }),
+            Ok(Err(refused)) => return Err(refused),
             Err(unready) => unready,
         };
         if stop.is_cancelled() {
@@ -276,16 +289,17 @@ async fn fetch_once(
     server: &Server,
     task: &ClaimedTask,
     mirror: &Mirror,
-) -> Result<Option<Problem>, Unready> {
+) -> Result<Result<Bounds, Problem>, Unready> {
     let unready = |error: GitHubError| {
         let passing = error.is_transient() || error.is_gone_installation();
         Unready::new(&error, passing, error.retry_after_ms(0))
     };
-    if let Some(problem) = access::revoked(server, task).await.map_err(unready)? {
-        return Ok(Some(problem));
-    }
+    let decision = match access::decide_again(server, task).await.map_err(unready)? {
+        Ok(decision) => decision,
+        Err(problem) => return Ok(Err(problem)),
+    };
     if let Some(problem) = live::withdrawn(server, task).await.map_err(unready)? {
-        return Ok(Some(problem));
+        return Ok(Err(problem));
     }
     let id = task.brief.source.repository_id;
     let location = locate(server, &task.brief).await.map_err(unready)?;
@@ -298,7 +312,7 @@ async fn fetch_once(
         server.github.forget_repository_name(place.installation, id).await;
         return Err(Unready::new(&error, error.is_passing(), 0));
     }
-    Ok(None)
+    Ok(Ok(decision.bounds))
 }
 
 /// Logs progress; the output itself stays in the run's log files.

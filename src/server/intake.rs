@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::access::{Who, lacking};
 use super::command::{self, Obeyed};
-use super::{Server, guarded, live, locate, rescan, withdraw};
-use crate::authorize::lanes::decide;
-use crate::authorize::permission::Permission;
+use super::policy::Judge;
+use super::{Server, access, guarded, live, locate, refusal, rescan, withdraw};
+use crate::authorize::lanes;
 use crate::brief::{
     self, BriefId, Diagnostic, Extraction, Fence, Severity, SourceKind, extract, text_digest,
 };
 use crate::command::find;
+use crate::config::LaneConfig;
 use crate::crash;
 use crate::error::UserError;
 use crate::github::GitHubError;
@@ -24,9 +24,6 @@ use crate::webhook::event::{Meaning, TextEvent};
 
 /// How often a delivery is tried before it is given up; with the waits between, about an hour.
 const MOST_ATTEMPTS: i64 = 20;
-
-/// How many refusals an installation is told in an hour.
-const MOST_REFUSALS: u64 = 20;
 
 #[derive(Debug, Error)]
 pub(super) enum LookError {
@@ -172,32 +169,59 @@ async fn look_at_text(
     let place = location.place();
     crash::point("authorised.before-commit");
     let accounts = [&event.sender, &event.author].map(|account| (account.login.as_str(), account.id));
-    if let Some((account, found)) = lacking(server, place, accounts).await? {
-        intake.ignored = Some(format!("`{}` has the permission `{found}` only", account.0));
-        if !extraction.fences.is_empty() || !commands.found.is_empty() {
-            intake.effects = refusal(server, event, account, found).await?;
+    let accounts = access::accounts(&server.github, place, accounts).await?;
+    let asks = !extraction.fences.is_empty() || !commands.found.is_empty();
+    if let Some((login, id, found)) = access::stranger(&server.config, &accounts) {
+        intake.ignored = Some(format!("`{login}` has the permission `{found}` only"));
+        if asks {
+            intake.effects = refusal::permission(server, event, (login, id), found).await?;
+        }
+        return Ok(intake);
+    }
+    let judge = Judge::look(server, event, place, accounts).await?;
+    if let Err((error, rule)) = judge.people() {
+        intake.ignored = Some(format!("{} ({rule})", error.message));
+        if asks {
+            intake.effects = refusal::policy(server, event, &event.sender.id.to_string(), &error).await?;
         }
         return Ok(intake);
     }
     crash::point("authorised.before-effect");
+    let place_refused = if extraction.fences.is_empty() { None } else { judge.place().err() };
+    let fences = if place_refused.is_some() { &[][..] } else { &extraction.fences[..] };
+    if let Some((error, rule)) = &place_refused {
+        tracing::warn!(code = error.code, rule, thread = event.url, "briefs are refused");
+        intake.effects = refusal::policy(server, event, error.code, error).await?;
+    }
     let digests: Vec<String> =
         extraction.fences.iter().map(|fence| text_digest(&fence.text).to_string()).collect();
     let mut problems = Vec::new();
-    for (fence, digest) in extraction.fences.iter().zip(&digests) {
+    for (fence, digest) in fences.iter().zip(&digests) {
         if known.contains(digest) {
             continue;
         }
-        match accept(server, event, fence, &delivery.guid) {
+        let accepted = match accept(server, event, fence, &delivery.guid) {
+            Ok((row, lane)) => match judge.brief(event, &row, lane, &mut intake).await? {
+                Ok(()) => Ok((row, lane.name.clone())),
+                Err(error) => Err(vec![about(fence, error)]),
+            },
+            Err(found) => Err(found),
+        };
+        match accepted {
             Ok(accepted) => intake.accepted.push(accepted),
             Err(mut found) => problems.append(&mut found),
         }
+    }
+    if !intake.accepted.is_empty() {
+        intake.effects.extend(judge.widened(event).await?);
     }
     owe(&mut intake, event, &extraction, problems, told_before.then_some(problems_key.as_str()));
     crash::point("authorised.before-record");
     intake.edited_to = event.edited.then_some(digests);
     answer(&mut intake, event, command::obey(server, event, &commands).await?);
     if intake.accepted.is_empty() && intake.effects.is_empty() {
-        intake.ignored = Some("every brief and command in it is known".to_owned());
+        let known = || "every brief and command in it is known".to_owned();
+        intake.ignored = Some(place_refused.map_or_else(known, |(error, _)| error.message));
     }
     Ok(intake)
 }
@@ -227,36 +251,15 @@ fn ignored(reason: impl Into<String>) -> Intake {
     Intake { ignored: Some(reason.into()), ..Intake::default() }
 }
 
-/// Owes the refusal, once for an account and a thread.
-async fn refusal(
-    server: &Server,
-    event: &TextEvent,
-    account: Who<'_>,
-    found: Permission,
-) -> Result<Vec<Effect>, StoreError> {
-    let key = format!("refused:{}:{}:{}", event.source.repository_id, event.thread.number, account.1);
-    if server.store.effect_known(&key).await? {
-        return Ok(vec![]);
-    }
-    // Anybody can cause one, and it takes from what GitHub lets the App write for everybody else.
-    if server.store.recent_refusals(event.home.installation_id).await? >= MOST_REFUSALS {
-        tracing::warn!(account = account.0, "a refusal is not told: there were too many in the last hour");
-        return Ok(vec![]);
-    }
-    let needed = Permission::from(server.config.authorize.minimum_permission);
-    let text = notice::refusal_comment(account.0, found.as_str(), needed.as_str(), &key);
-    Ok(vec![comment_effect(event, key, text)])
-}
-
-fn accept(
-    server: &Server,
+fn accept<'a>(
+    server: &'a Server,
     event: &TextEvent,
     fence: &Fence,
     guid: &str,
-) -> Result<(BriefRow, String), Vec<Diagnostic>> {
+) -> Result<(BriefRow, &'a LaneConfig), Vec<Diagnostic>> {
     let brief = brief::parse(&fence.text, &fence.origin())?;
-    let lane =
-        decide(&brief, &event.home.name, &server.config.lanes).map_err(|error| vec![about(fence, error)])?;
+    let lane = lanes::decide(&brief, &event.home.name, &server.config.lanes)
+        .map_err(|error| vec![about(fence, error)])?;
     let digest = text_digest(&fence.text);
     let index = u32::try_from(fence.index).unwrap_or(u32::MAX);
     let row = BriefRow {
@@ -276,7 +279,7 @@ fn accept(
         author_id: event.author.id,
         delivery_guid: guid.to_owned(),
     };
-    Ok((row, lane.name.clone()))
+    Ok((row, lane))
 }
 
 /// Owes what the thread is told: that briefs were seen, what is wrong with others, or that what was
@@ -330,7 +333,7 @@ fn problems_key(event: &TextEvent) -> String {
     format!("problems:{}", source_key(event))
 }
 
-fn comment_effect(event: &TextEvent, key: String, body: String) -> Effect {
+pub(super) fn comment_effect(event: &TextEvent, key: String, body: String) -> Effect {
     let marker = body.lines().next().unwrap_or_default().to_owned();
     effect(event, key, EffectPayload::Comment { marker, body })
 }

@@ -5,7 +5,7 @@
 //! GitHub. They share nothing but the store, so whatever one of them leaves half done is found there by
 //! the next start.
 
-mod access;
+pub mod access;
 pub mod attempt;
 mod catch_up;
 mod clock;
@@ -22,8 +22,10 @@ mod locate;
 mod mark;
 pub mod operate;
 pub mod outbox;
+mod policy;
 mod publish;
 pub mod recover;
+mod refusal;
 pub mod rehearsal;
 mod republish;
 mod rescan;

@@ -146,8 +146,8 @@ async fn publish_once(
     // What is written must not go to a repository that has taken over an old name.
     let location = locate_anew(server, &task.brief).await.map_err(failure)?;
     let place = location.place();
-    if let Some(revoked) = access::revoked(server, task).await.map_err(failure)? {
-        return Err(Failure::Final(revoked));
+    if let Err(refused) = access::decide_again(server, task).await.map_err(failure)? {
+        return Err(Failure::Final(refused));
     }
     fetch_base(server, task, place, changeset.base_commit).await?;
     crash::point("commit-built.before-commit");

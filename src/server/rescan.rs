@@ -190,7 +190,10 @@ async fn waiting(server: &Server) -> Result<HashMap<Source, i64>, CatchUpError> 
 /// Reads a stored delivery, however it came.
 pub(super) fn read(server: &Server, delivery: &PendingDelivery) -> Parsed {
     match delivery.origin {
-        Origin::Webhook => event::parse(&delivery.event, &delivery.body, server.github.app_id()),
+        Origin::Webhook => {
+            let bots: Vec<&str> = server.config.named_bots().collect();
+            event::parse(&delivery.event, &delivery.body, server.github.app_id(), &bots)
+        }
         Origin::Rescan => rescan::read(&delivery.body),
     }
 }

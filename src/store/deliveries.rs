@@ -1,5 +1,7 @@
 //! Deliveries: what GitHub sent, stored before it is answered.
 
+use std::collections::BTreeMap;
+
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -7,8 +9,9 @@ use super::changes::{self, TaskChange};
 use super::models::{BriefRow, Effect, Origin, PendingDelivery};
 use super::sources::{self, SeenRepository, Withdrawal};
 use super::sqlite::{Store, StoreError, now_ms, signed};
-use super::{effects, tasks};
+use super::{budgets, effects, tasks};
 use crate::brief::source::Source;
+use crate::config::Budget;
 use crate::crash;
 
 /// Whether a delivery is new.
@@ -37,6 +40,8 @@ pub struct Intake {
     pub changes: Vec<TaskChange>,
     /// Holds the briefs to queue, each with its lane.
     pub accepted: Vec<(BriefRow, String)>,
+    /// Holds the budgets that hold on lanes, by their names.
+    pub budgets: BTreeMap<String, Budget>,
     /// Holds what is owed to GitHub.
     pub effects: Vec<Effect>,
     /// Tells why nothing came of it.
@@ -136,7 +141,7 @@ impl Store {
     /// Writes what looking at a delivery led to, all or nothing; returns how many tasks are new.
     ///
     /// Fails with [`StoreError::Changed`] when a task that it changes is not as it was; then the delivery
-    /// is to be looked at once more.
+    /// is to be looked at once more. So it does when a brief would go over the day's budget.
     pub async fn finish_delivery(&self, id: i64, intake: &Intake) -> Result<u64, StoreError> {
         let mut tx = self.begin().await?;
         if let Some(repository) = &intake.repository {
@@ -161,7 +166,11 @@ impl Store {
         }
         let mut queued = 0;
         for (brief, lane) in &intake.accepted {
-            queued += tasks::insert(&mut tx, brief, lane).await?;
+            let new = tasks::insert(&mut tx, brief, lane).await?;
+            if let (1, Some(budget)) = (new, intake.budgets.get(lane)) {
+                budgets::hold(&mut tx, brief, budget).await?;
+            }
+            queued += new;
         }
         let state = if intake.ignored.is_some() { "ignored" } else { "processed" };
         sqlx::query("UPDATE deliveries SET state = ?, reason = ? WHERE id = ?")

@@ -7,6 +7,7 @@
 mod audit;
 pub mod backup;
 pub mod blobs;
+mod budgets;
 mod changes;
 mod check;
 mod deliveries;
@@ -25,6 +26,7 @@ mod tasks;
 mod wal;
 
 pub use audit::{AuditEntry, SERVER};
+pub use budgets::{DAY_MS, Spent};
 pub use changes::{Act, StopWish, TaskChange};
 pub use check::refusal;
 pub use deliveries::{Intake, Stored};

@@ -145,10 +145,31 @@ pub struct TaskView {
     pub losses: u32,
     /// Holds the time before which it does not run, in milliseconds since 1970; 0 for at once.
     pub not_before_ms: i64,
+    /// Tells whose runs it waits for, if a budget holds it back.
+    pub held_by: Option<HeldBy>,
     /// Holds when it was queued first, in milliseconds since 1970.
     pub queued_at_ms: i64,
     /// Holds when its state changed last, in milliseconds since 1970.
     pub changed_at_ms: i64,
+}
+
+/// Whose runs are as many at a time as its budget allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldBy {
+    /// Those of the account that asked.
+    User,
+    /// Those of the repository.
+    Repository,
+}
+
+impl HeldBy {
+    pub(super) fn read(word: &str) -> Option<Self> {
+        match word {
+            "user" => Some(Self::User),
+            "repository" => Some(Self::Repository),
+            _ => None,
+        }
+    }
 }
 
 /// A run whose work has ended.

@@ -7,7 +7,7 @@ use sqlx::{Row, Sqlite, Transaction};
 
 use super::audit::{self, About, SERVER};
 use super::labels;
-use super::models::{BriefRow, ClaimedTask, EarlierRun, TaskFilter, TaskView};
+use super::models::{BriefRow, ClaimedTask, EarlierRun, HeldBy, TaskFilter, TaskView};
 use super::sqlite::{Store, StoreError, now_ms, signed, unsigned};
 use crate::brief::Source;
 use crate::crash;
@@ -93,8 +93,8 @@ pub(super) async fn supersede(
 }
 
 impl Store {
-    /// Takes the oldest task of a lane that may run by now, and begins a run of it with the next epoch
-    /// and a lease.
+    /// Takes the oldest task of a lane that may run by now and whose user and repository have no more runs
+    /// than they may, and begins a run of it with the next epoch and a lease.
     pub async fn claim_task(
         &self,
         lane: &str,
@@ -104,8 +104,13 @@ impl Store {
         let mut tx = self.begin().await?;
         let claimed = sqlx::query(
             "UPDATE tasks SET state = 'running', epoch = epoch + 1, changed_at = ?1
-             WHERE id = (SELECT id FROM tasks WHERE lane = ?2 AND state = 'queued' AND not_before <= ?1
-                 ORDER BY id LIMIT 1)
+             WHERE id = (SELECT own.id FROM tasks AS own JOIN briefs ON briefs.id = own.brief_id
+                 WHERE own.lane = ?2 AND own.state = 'queued' AND own.not_before <= ?1
+                     AND (own.user_at_a_time IS NULL OR own.user_at_a_time > (
+                         SELECT COUNT(*) FROM running WHERE user = briefs.requested_by_id))
+                     AND (own.repository_at_a_time IS NULL OR own.repository_at_a_time > (
+                         SELECT COUNT(*) FROM running WHERE running.repository = briefs.repository_id))
+                 ORDER BY own.id LIMIT 1)
              RETURNING id, epoch, brief_id, queued_at, retries, losses",
         )
         .bind(now_ms())
@@ -230,7 +235,14 @@ impl Store {
                  tasks.epoch, tasks.retries, tasks.losses, tasks.not_before, tasks.queued_at, tasks.changed_at,
                  tasks.stop_by IS NOT NULL AS stopping, runs.id AS run_id, runs.state AS run_state,
                  json_extract(runs.report, '$.pull_request_url') AS pull_request_url,
-                 json_extract(runs.report, '$.processes_left') AS processes_left
+                 json_extract(runs.report, '$.processes_left') AS processes_left,
+                 CASE WHEN tasks.state <> 'queued' THEN NULL
+                     WHEN tasks.user_at_a_time <= (
+                         SELECT COUNT(*) FROM running WHERE user = briefs.requested_by_id) THEN 'user'
+                     WHEN tasks.repository_at_a_time <= (
+                         SELECT COUNT(*) FROM running WHERE running.repository = briefs.repository_id)
+                         THEN 'repository'
+                 END AS held_by
              FROM tasks JOIN briefs ON briefs.id = tasks.brief_id
                  LEFT JOIN runs ON runs.task_id = tasks.id AND runs.epoch = tasks.epoch
                  LEFT JOIN sources ON sources.repository_id = briefs.repository_id
@@ -272,6 +284,7 @@ fn read_view(row: &SqliteRow) -> Result<TaskView, StoreError> {
         retries: row.get("retries"),
         losses: row.get("losses"),
         not_before_ms: row.get("not_before"),
+        held_by: row.get::<Option<&str>, _>("held_by").and_then(HeldBy::read),
         queued_at_ms: row.get("queued_at"),
         changed_at_ms: row.get("changed_at"),
     })

@@ -101,7 +101,7 @@ pub struct Parsed {
 /// What a delivery means to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Meaning {
-    /// A person wrote a text.
+    /// A person, or a bot whose name is known, wrote a text.
     Text(Box<TextEvent>),
     /// Something was withdrawn, by whomever.
     Withdrawn(Box<Withdrawn>),
@@ -112,8 +112,9 @@ pub enum Meaning {
 /// Reads a stored delivery.
 ///
 /// `app_id` is this App's own id: what it wrote itself never counts, nor does what a bot wrote or
-/// edited. Whatever cannot be read is ignored with the reason; nothing here fails.
-pub fn parse(event: &str, body: &[u8], app_id: u64) -> Parsed {
+/// edited, unless it has one of the names `bots`; whether it is that bot is looked up later. Whatever
+/// cannot be read is ignored with the reason; nothing here fails.
+pub fn parse(event: &str, body: &[u8], app_id: u64, bots: &[&str]) -> Parsed {
     let payload: Payload = match serde_json::from_slice(body) {
         Ok(payload) => payload,
         Err(error) => return Parsed { home: None, meaning: unread(event, &error) },
@@ -124,7 +125,7 @@ pub fn parse(event: &str, body: &[u8], app_id: u64) -> Parsed {
         None => Meaning::Ignored(notice(event, &payload.action, home.as_ref())),
         Some(kind) => match withdrawn(kind) {
             Some(withdrawn) => Meaning::Withdrawn(Box::new(withdrawn)),
-            None => match text(kind, payload, home.clone(), app_id) {
+            None => match text(kind, payload, home.clone(), app_id, bots) {
                 Ok(text) => Meaning::Text(Box::new(text)),
                 Err(reason) => Meaning::Ignored(reason),
             },
@@ -226,7 +227,13 @@ fn withdrawn(kind: Kind, payload: &Payload, home: &Home) -> Option<Withdrawn> {
     Some(Withdrawn { what, thread: Thread { number: thread.number?, title }, actor, home: home.clone() })
 }
 
-fn text(kind: Kind, payload: Payload, home: Option<Home>, app_id: u64) -> Result<TextEvent, String> {
+fn text(
+    kind: Kind,
+    payload: Payload,
+    home: Option<Home>,
+    app_id: u64,
+    bots: &[&str],
+) -> Result<TextEvent, String> {
     let edited = kind
         .edited(&payload.action)
         .ok_or_else(|| format!("the action `{}` brings no text", payload.action))?;
@@ -248,7 +255,8 @@ fn text(kind: Kind, payload: Payload, home: Option<Home>, app_id: u64) -> Result
         return Err("the App wrote it itself".to_owned());
     }
     for account in [&author, &sender] {
-        if account.kind != "User" {
+        let named = bots.iter().any(|name| name.eq_ignore_ascii_case(&account.login));
+        if account.kind != "User" && !(account.kind == "Bot" && named) {
             return Err(format!("`{}` is no person but a `{}`", account.login, account.kind));
         }
     }
@@ -288,7 +296,7 @@ mod tests {
                 "updated_at": "2026-01-01T00:00:05Z", "closed_at": "2026-01-01T00:00:04Z"},
         });
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        parse(event, &serde_json::to_vec(&body).unwrap(), 1)
+        parse(event, &serde_json::to_vec(&body).unwrap(), 1, &["renovate[bot]"])
     }
 
     fn what(event: &str, action: &str, more: serde_json::Value) -> What {
@@ -318,13 +326,30 @@ mod tests {
     }
 
     #[test]
+    fn a_bots_text_counts_only_under_a_name_that_is_known() {
+        let wrote = |login: &str, kind: &str, app: u64| {
+            let issue = json!({"id": 70, "number": 12, "title": "T", "html_url": "u", "body": "b",
+                "user": {"id": 5, "login": login, "type": kind}, "performed_via_github_app": {"id": app}});
+            let sender = json!({"id": 5, "login": login, "type": kind});
+            let more = json!({"issue": issue, "sender": sender});
+            matches!(parsed("issues", "opened", more).meaning, Meaning::Text(_))
+        };
+        assert!(wrote("renovate[bot]", "Bot", 2) && wrote("maria", "User", 2));
+        assert!(!wrote("renovate[bot]", "Bot", 1), "the App itself");
+        for other in ["my-renovate[bot]", "renovate"] {
+            assert!(!wrote(other, "Bot", 2), "{other}");
+        }
+        assert!(!wrote("renovate[bot]", "Organization", 2));
+    }
+
+    #[test]
     fn where_a_repository_is_stands_in_whatever_is_about_it() {
         for (event, action) in [("repository", "renamed"), ("issues", "labeled"), ("star", "created")] {
             let parsed = parsed(event, action, json!({}));
             assert_eq!(parsed.home.map(|home| (home.id, home.installation_id)), Some((7, 3)), "{event}");
             assert!(matches!(parsed.meaning, Meaning::Ignored(_)), "{event}");
         }
-        let gone = parse("installation", br#"{"action": "deleted", "installation": {"id": 3}}"#, 1);
+        let gone = parse("installation", br#"{"action": "deleted", "installation": {"id": 3}}"#, 1, &[]);
         assert_eq!(gone.meaning, Meaning::Ignored("the App was uninstalled".to_owned()));
     }
 }

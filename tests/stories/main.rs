@@ -24,6 +24,7 @@ mod marks;
 mod messages;
 mod missed;
 mod outages;
+mod policy;
 mod publishing;
 mod refusals;
 mod rehearse;

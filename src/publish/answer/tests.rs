@@ -40,6 +40,7 @@ fn view(state: TaskState) -> TaskView {
         processes_left: None,
         retries: 0,
         losses: 0,
+        held_by: None,
         not_before_ms: 0,
         queued_at_ms: 0,
         changed_at_ms: 0,

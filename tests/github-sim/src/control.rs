@@ -273,7 +273,7 @@ async fn pull(State(core): State<Shared>, Order(deed): Order<Deed>) -> Answer {
     }
     let base = deed.base.clone().unwrap_or(world.repository(&deed.repo)?.default_branch.clone());
     let (title, head) = (deed.title.clone(), deed.head.clone());
-    let new = NewPull { title, head, base, body: Some(deed.body.clone()), draft: false };
+    let new = NewPull { title, head, base, body: Some(deed.body.clone()), draft: false, fork_of: None };
     shown(world.open_pull(&deed.repo, &actor, &new)?)
 }
 

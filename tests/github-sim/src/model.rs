@@ -146,12 +146,29 @@ pub struct Issue {
     pub edited: Option<Edit>,
 }
 
+/// Tells of a copy of a repository from which a pull request comes.
+#[derive(Clone, Debug)]
+pub(crate) struct Fork {
+    pub(crate) id: u64,
+    pub(crate) owner: String,
+}
+
+/// Holds a team of an organisation.
+#[derive(Clone, Debug)]
+pub(crate) struct Team {
+    pub(crate) id: u64,
+    /// Logins in lower case, each with whether the invitation was accepted.
+    pub(crate) members: BTreeMap<String, bool>,
+}
+
 /// Holds the git half of a pull request.
 #[derive(Clone, Debug)]
 pub(crate) struct Pull {
     pub(crate) id: u64,
     pub(crate) number: u64,
     pub(crate) head: String,
+    /// The account with the fork that the head is in; `None` for the repository itself.
+    pub(crate) fork: Option<Fork>,
     pub(crate) base: String,
     pub(crate) head_sha: String,
     pub(crate) base_sha: String,

@@ -100,7 +100,16 @@ async fn watch(
 
 /// The pages and the control interface are for people; they are neither logged nor made to fail.
 fn is_logged(path: &str) -> bool {
-    let api = ["/app", "/installation", "/repos/", "/repositories/", "/users/", "/rate_limit", "/graphql"];
+    let api = [
+        "/app",
+        "/installation",
+        "/orgs/",
+        "/repos/",
+        "/repositories/",
+        "/users/",
+        "/rate_limit",
+        "/graphql",
+    ];
     let git = ["/info/refs", "/git-upload-pack", "/git-receive-pack"];
     api.iter().any(|start| path.starts_with(start)) || git.iter().any(|end| path.ends_with(end))
 }

@@ -196,6 +196,11 @@ impl GithubSim {
         self.core.write().app.permissions = owned.collect::<BTreeMap<_, _>>();
     }
 
+    /// Lets the installation grant one thing more; tokens given out before keep what they had.
+    pub fn grant_app_permission(&self, name: &str, level: &str) {
+        self.core.write().app.permissions.insert(name.to_owned(), level.to_owned());
+    }
+
     /// Gives out an installation token with all that the installation grants, as the API would.
     pub fn installation_token(&self) -> String {
         let mut world = self.core.write();

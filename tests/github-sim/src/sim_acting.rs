@@ -179,6 +179,7 @@ impl GithubSim {
             base: base.to_owned(),
             body: Some(body.to_owned()),
             draft: false,
+            fork_of: None,
         };
         world.open_pull(repo, &actor, &new)
     }
@@ -198,6 +199,35 @@ impl GithubSim {
         self.push_commit(repo, user, head, files, &format!("{title}\n"))?;
         let base = self.look(|world| world.repository(repo).map(|repo| repo.default_branch.clone()))?;
         self.open_pull(repo, user, head, &base, title, body)
+    }
+
+    /// Opens a pull request from somebody's fork, with one commit on a branch of the fork.
+    ///
+    /// # Errors
+    /// As [`Self::open_pull_with_files`].
+    pub fn open_pull_from_fork(
+        &self,
+        repo: &str,
+        user: &str,
+        head: &str,
+        files: &[(&str, &str)],
+        (title, body): (&str, &str),
+    ) -> Result<IssueRef, Refusal> {
+        self.push_commit(repo, user, head, files, &format!("{title}\n"))?;
+        let mut world = self.core.write();
+        let (actor, home) = (world.person(user)?, world.repository(repo)?);
+        let (base, path) = (home.default_branch.clone(), home.path.clone());
+        let new = NewPull {
+            title: title.to_owned(),
+            head: head.to_owned(),
+            base,
+            body: Some(body.to_owned()),
+            draft: false,
+            fork_of: Some(user.to_owned()),
+        };
+        let opened = world.open_pull(repo, &actor, &new)?;
+        repo_git::set_ref(&path, &format!("refs/heads/{head}"), None)?;
+        Ok(opened)
     }
 
     /// Merges a pull request with a merge commit and gives its id.

@@ -1,6 +1,6 @@
 //! Setting the scene: repositories, people, what they may do.
 
-use crate::model::{Permission, Repository};
+use crate::model::{Permission, Repository, Team};
 use crate::refusal::Refusal;
 use crate::repo_git::{self, Change};
 use crate::sim::GithubSim;
@@ -58,6 +58,38 @@ impl GithubSim {
     /// Makes an account of a person; one that exists stays as it is.
     pub fn add_user(&self, login: &str) {
         self.core.write().add_user(login, "User");
+    }
+
+    /// Makes an account of another App's bot, such as `renovate[bot]`, and gives its id.
+    pub fn add_bot(&self, login: &str) -> u64 {
+        self.core.write().add_user(login, "Bot").id
+    }
+
+    /// Takes somebody into a team, `organisation/slug`, which is made when missing; gives the team's id.
+    pub fn add_team_member(&self, team: &str, login: &str) -> u64 {
+        self.join_team(team, login, true)
+    }
+
+    /// Invites somebody into a team, who does not answer.
+    pub fn invite_team_member(&self, team: &str, login: &str) -> u64 {
+        self.join_team(team, login, false)
+    }
+
+    fn join_team(&self, team: &str, login: &str, active: bool) -> u64 {
+        let mut world = self.core.write();
+        world.add_user(login, "User");
+        let id = world.id();
+        let team = world.teams.entry(team.to_lowercase());
+        let team = team.or_insert_with(|| Team { id, members: BTreeMap::new() });
+        team.members.insert(login.to_lowercase(), active);
+        team.id
+    }
+
+    /// Takes somebody out of a team.
+    pub fn remove_team_member(&self, team: &str, login: &str) {
+        if let Some(team) = self.core.write().teams.get_mut(&team.to_lowercase()) {
+            team.members.remove(&login.to_lowercase());
+        }
     }
 
     /// Sets what a person may do on a repository; the person is made when missing.

@@ -42,6 +42,8 @@ pub struct World {
     pub(crate) app: App,
     pub(crate) users: BTreeMap<String, User>,
     pub(crate) repositories: Vec<Repository>,
+    /// Teams by `organisation/slug`, in lower case.
+    pub(crate) teams: BTreeMap<String, Team>,
     /// Names that repositories had before, in lower case, and the repositories' ids.
     pub(crate) moved: HashMap<String, u64>,
     pub(crate) tokens: HashMap<String, Grant>,
@@ -63,6 +65,7 @@ impl World {
             app: app.clone(),
             users: BTreeMap::new(),
             repositories: Vec::new(),
+            teams: BTreeMap::new(),
             moved: HashMap::new(),
             tokens: HashMap::new(),
             deliveries: Vec::new(),

@@ -88,6 +88,8 @@ fn filled(template: &str, values: &[&str]) -> String {
 async fn answers_fit_githubs_description() {
     let Some(folder) = folder() else { return };
     let sim = sim_with_repository().await;
+    sim.add_team_member("octo/release", "maria");
+    sim.grant_app_permission("members", "read");
     let description = Description::read(&folder, "openapi-subset.json");
     let mut tour = Tour { api: Api::of(&sim), description, found: Vec::new(), visited: 0 };
     the_app(&mut tour, &sim).await;
@@ -134,6 +136,8 @@ async fn the_app(tour: &mut Tour, sim: &GithubSim) {
     let permission = "/repos/{owner}/{repo}/collaborators/{username}/permission";
     tour.go(200, "GET", permission, &["maria"], Value::Null).await;
     tour.go(404, "GET", permission, &["nobody"], Value::Null).await;
+    let membership = "/orgs/{org}/teams/{team_slug}/memberships/{username}";
+    tour.go(200, "GET", membership, &["octo", "release", "maria"], Value::Null).await;
 }
 
 async fn issues(tour: &mut Tour) {

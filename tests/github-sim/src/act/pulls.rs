@@ -2,7 +2,7 @@
 
 use super::issues::IssueChange;
 use super::{Actor, check_body, check_title};
-use crate::model::{IssueRef, Pull};
+use crate::model::{Fork, IssueRef, Pull};
 use crate::refusal::Refusal;
 use crate::render::merged;
 use crate::repo_git;
@@ -21,6 +21,9 @@ pub(crate) struct NewPull {
     pub(crate) body: Option<String>,
     #[serde(default)]
     pub(crate) draft: bool,
+    /// The account from whose fork it comes; the branch is looked for in the repository all the same.
+    #[serde(skip)]
+    pub(crate) fork_of: Option<String>,
 }
 
 /// What shall change of a pull request; what is absent stays.
@@ -44,10 +47,12 @@ impl World {
         let (head, head_sha, base_sha) = self.check_branches(repository, new)?;
         let number = self.new_thread(repository, actor, &new.title, new.body.as_deref(), true)?;
         let id = self.id();
+        let fork = new.fork_of.clone().map(|owner| Fork { id: self.id(), owner });
         let pull = Pull {
             id,
             number,
             head,
+            fork,
             base: new.base.clone(),
             head_sha: head_sha.clone(),
             base_sha,
@@ -69,7 +74,7 @@ impl World {
         let invalid = |field: &str| Refusal::field("PullRequest", field, "invalid");
         let head = match new.head.split_once(':') {
             Some((owner, branch)) if owner.eq_ignore_ascii_case(&repo.owner) => branch,
-            // A head in a fork: the simulator knows no forks.
+            // A head in a fork: only `GithubSim::open_pull_from_fork` opens such a one.
             Some(_) => return Err(invalid("head")),
             None => &new.head,
         };
@@ -135,6 +140,8 @@ impl World {
             .pulls
             .values()
             .filter(open)
+            // A fork's branches are not here.
+            .filter(|pull| pull.fork.is_none())
             .map(|pull| (pull, repo_git::branch_tip(&repo.path, &pull.head)))
             .filter(|(pull, tip)| tip.as_ref() != Some(&pull.head_sha))
             .map(|(pull, tip)| (pull.number, tip, pull.head_sha.clone()))

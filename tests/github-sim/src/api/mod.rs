@@ -12,6 +12,7 @@ mod reactions;
 mod repositories;
 mod respond;
 mod reviews;
+mod teams;
 
 use crate::auth::{Caller, Level};
 use crate::core::Shared;
@@ -33,6 +34,7 @@ pub(crate) fn routes() -> Router<Shared> {
         .merge(checks::routes())
         .merge(git::routes())
         .merge(graphql::routes())
+        .merge(teams::routes())
 }
 
 /// Finds a thread that the caller may read or write: an issue by `issues`, a pull request by either

@@ -50,7 +50,8 @@ async fn list(
     caller.needs("pull_requests", Level::Read)?;
     let state = asked.get("state").unwrap_or("open");
     let wanted = |pull: &Pull, issue: &Issue| {
-        let head = format!("{}:{}", repo.owner, pull.head);
+        let owner = pull.fork.as_ref().map_or(&repo.owner, |fork| &fork.owner);
+        let head = format!("{owner}:{}", pull.head);
         (state == "all" || issue.open == (state == "open"))
             // A filter without an owner finds nothing in particular: GitHub ignores it.
             && asked.get("head").filter(|head| head.contains(':')).is_none_or(|wanted| head == wanted)

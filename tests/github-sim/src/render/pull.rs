@@ -12,6 +12,16 @@ impl World {
         let (api, page) = (self.api(repo), self.issue_page(repo, issue));
         let url = format!("{api}/pulls/{}", pull.number);
         let about = self.issue_json(repo, issue);
+        let mut head = self.pull_repository_json(repo);
+        if let Some(fork) = &pull.fork {
+            let full = format!("{}/{}", fork.owner, repo.name);
+            let other = json!({"id": fork.id, "node_id": node_id("R", fork.id), "full_name": full,
+                "fork": true, "owner": self.user_json(&fork.owner)});
+            head = merged(head, other);
+        }
+        let head_owner = pull.fork.as_ref().map_or(&repo.owner, |fork| &fork.owner);
+        let head = json!({"label": format!("{head_owner}:{}", pull.head), "ref": pull.head, "sha": pull.head_sha,
+            "user": self.user_json(head_owner), "repo": head});
         let side = |branch: &str, sha: &str| {
             json!({"label": format!("{}:{branch}", repo.owner), "ref": branch, "sha": sha,
                    "user": self.user_json(&repo.owner), "repo": self.pull_repository_json(repo)})
@@ -36,7 +46,7 @@ impl World {
             "requested_teams": [],
             "draft": pull.draft,
             "auto_merge": null,
-            "head": side(&pull.head, &pull.head_sha),
+            "head": head,
             "base": side(&pull.base, &pull.base_sha),
         });
         let links = json!({"_links": {
