@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod check;
 pub mod control;
+pub mod doctor;
 pub mod gaps;
 pub mod patch;
 pub mod rehearse;
@@ -60,6 +61,8 @@ enum Command {
     Rehearse(rehearse::RehearseArgs),
     /// Tells when deliveries were missed, and what became of each.
     Gaps(gaps::GapsArgs),
+    /// Tells what isolates each lane here, and tries from inside whether it holds.
+    Doctor(doctor::DoctorArgs),
     /// Prints the JSON Schema of a brief, for editors.
     Schema(schema::SchemaArgs),
 }
@@ -108,6 +111,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Status(args) => on_runtime(control::status(args)),
         Command::Patch(args) => on_runtime(patch::run(args)),
         Command::Rehearse(args) => on_runtime(rehearse::run(args)),
+        Command::Doctor(args) => args.inside().unwrap_or_else(|| on_runtime(doctor::run(args))),
         Command::Gaps(args) => on_runtime(gaps::run(args)),
     };
     match result {
