@@ -4,6 +4,7 @@ pub mod backup;
 pub mod check;
 mod commands;
 pub mod control;
+pub mod doctor;
 pub mod gaps;
 pub mod patch;
 pub mod policy;
@@ -66,6 +67,8 @@ enum Command {
     Gaps(gaps::GapsArgs),
     /// Tells who may run what, and which rule says so.
     Policy(policy::PolicyArgs),
+    /// Tells what isolates each lane here, and tries from inside whether it holds.
+    Doctor(doctor::DoctorArgs),
     /// Prints the JSON Schema of a brief, for editors.
     Schema(schema::SchemaArgs),
 }
@@ -121,6 +124,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Status(args) => on_runtime(control::status(args)),
         Command::Patch(args) => on_runtime(patch::run(args)),
         Command::Rehearse(args) => on_runtime(rehearse::run(args)),
+        Command::Doctor(args) => args.inside().unwrap_or_else(|| on_runtime(doctor::run(args))),
         Command::Gaps(args) => on_runtime(gaps::run(args)),
         Command::Policy(args) => on_runtime(policy::run(args)),
     };

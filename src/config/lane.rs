@@ -142,6 +142,10 @@ pub struct Limits {
     pub open_files: u64,
     /// Bounds the size of one file that a step writes, in bytes.
     pub file_bytes: u64,
+    /// Bounds the memory of all of a step's processes, in bytes; 0 for no bound.
+    pub memory_bytes: u64,
+    /// Bounds what lies in the run's folders (checkout, home, `/tmp`), in bytes; 0 for no bound.
+    pub disk_bytes: u64,
     /// Bounds the start of the output that is kept, in bytes.
     pub log_head_bytes: usize,
     /// Bounds the end of the output that is kept, in bytes.
@@ -164,6 +168,8 @@ impl Default for Limits {
             processes: 512,
             open_files: 4096,
             file_bytes: 2 << 30,
+            memory_bytes: 4 << 30,
+            disk_bytes: 16 << 30,
             log_head_bytes: 1 << 20,
             log_tail_bytes: 1 << 20,
             comment_tail_bytes: 8 << 10,

@@ -21,6 +21,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 pub(super) enum Cage {
     /// A PID namespace: the kernel kills all in it when its first process ends.
     Namespace {
+        /// Holds the first process's id on this machine.
+        id: i32,
         /// Refers to the first process; `None` if it was gone before it could be looked at.
         init: Option<OwnedFd>,
         /// Holds the link that `/proc/PID/ns/pid` is for each process in it.
@@ -48,7 +50,7 @@ impl Cage {
         let init = Pid::from_raw(init_id).and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok());
         let link = OsString::from(format!("pid:[{namespace}]"));
         match std::fs::read_link(format!("/proc/{init_id}/ns/pid")) {
-            Ok(found) if found == link => Ok(Self::Namespace { init, link }),
+            Ok(found) if found == link => Ok(Self::Namespace { id: init_id, init, link }),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
             // It ended already, and its namespace with it; the id may be another process's by now.
             _ => Ok(Self::Nothing),
@@ -86,6 +88,15 @@ impl Cage {
             }
             self.kill(false);
             tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Returns what finds the processes while the step runs, to measure them.
+    pub(super) fn processes(&self) -> Processes {
+        match self {
+            Self::Namespace { id, .. } => Processes(Some(*id)),
+            Self::Group { leader, .. } => Processes(Some(leader.as_raw_nonzero().get())),
+            Self::Nothing => Processes(None),
         }
     }
 
@@ -127,6 +138,30 @@ impl Cage {
             }
             Self::Nothing => false,
         }
+    }
+}
+
+/// A step's first process, with all that descend from it. In a namespace none can leave this tree, and a
+/// process that hides what it is from an ordinary user does not hide whose child it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Processes(Option<i32>);
+
+impl Processes {
+    /// Returns the ids of those that exist now.
+    pub(super) fn ids(self) -> Vec<i32> {
+        let mut found: Vec<i32> = self.0.into_iter().collect();
+        let mut at = 0;
+        while let Some(id) = found.get(at) {
+            let threads = std::fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+            let lists =
+                threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+            let children: Vec<i32> = lists
+                .flat_map(|list| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>())
+                .collect();
+            found.extend(children);
+            at += 1;
+        }
+        found
     }
 }
 

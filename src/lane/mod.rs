@@ -4,18 +4,24 @@
 //! `docs/decisions/0004-sandbox.md` tells why it is built so, and what it does not protect from.
 
 mod cage;
+mod cgroup;
 mod check;
 pub mod environment;
+pub mod escape;
+pub mod examine;
 mod give;
 mod orphans;
 mod probe;
 mod process;
 mod sandbox;
+mod seccomp;
+mod self_test;
 mod slot;
 mod spawner;
 mod stage;
 mod start;
 mod supervise;
+mod usage;
 
 use std::fmt;
 use std::io;

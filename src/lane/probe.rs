@@ -6,11 +6,11 @@ use std::process::Stdio;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use super::{LaneError, LaneUnavailable, ProcessLane, environment, sandbox};
+use super::{LaneError, LaneUnavailable, ProcessLane, environment, sandbox, self_test};
 use crate::brief::Step;
 use crate::config::SandboxKind;
 use crate::run::redact::Redactor;
-use crate::run::report::StepStatus;
+use crate::run::report::{StepReport, StepStatus};
 use crate::run::steps::StepsOrder;
 use crate::run::workspace::RunDirs;
 
@@ -88,7 +88,7 @@ fn refuse_configuration(lane: &ProcessLane) -> Result<(), LaneUnavailable> {
     Ok(())
 }
 
-async fn version(bwrap: &Path) -> String {
+pub(super) async fn version(bwrap: &Path) -> String {
     let mut command = Command::new(bwrap);
     command.arg("--version").env_clear().stdin(Stdio::null()).kill_on_drop(true);
     let output = command.output().await;
@@ -111,20 +111,35 @@ fn check_version(told: &str) -> Result<(), LaneUnavailable> {
 /// Stands for a run's name in a trial.
 pub(super) const TRIAL: &str = "trial";
 
-/// Runs `true` just as a step would run. Its folders lie and are called as those of a run, so that the
+/// Runs the self-test just as a step would run. Its folders lie and are called as those of a run, so that the
 /// start after a crash clears them up, too.
 async fn trial(lane: &ProcessLane, runs_root: &Path) -> Result<(), LaneError> {
     let name = uuid::Uuid::now_v7().to_string();
     let dirs = RunDirs::create(runs_root, &name).map_err(super::cannot("make folders for a trial"))?;
-    let tried = trial_in(lane, &dirs).await;
+    let tried = trial_in(lane, &dirs, &self_test::script(lane.config(), runs_root)).await;
     // The logs last: for as long as other folders are there, the start after a crash looks for them.
     let removed = dirs.remove_all_but_logs().and_then(|()| dirs.remove());
     removed.map_err(super::cannot("remove the folders of a trial"))?;
     tried
 }
 
-async fn trial_in(lane: &ProcessLane, dirs: &RunDirs) -> Result<(), LaneError> {
-    let steps = [Step { name: "trial".into(), shell: "true".into() }];
+async fn trial_in(lane: &ProcessLane, dirs: &RunDirs, script: &str) -> Result<(), LaneError> {
+    let report = try_step(lane, dirs, script).await?;
+    let told = report.log.tail.trim();
+    match report.status {
+        StepStatus::Succeeded => Ok(()),
+        _ if told.starts_with(self_test::FAILED) => Err(self_test::failed(told).into()),
+        _ => Err(LaneError::Sandbox(format!("a trial step failed: {told}"))),
+    }
+}
+
+/// Runs one step of the lane's own, with no brief and no secret near.
+pub(super) async fn try_step(
+    lane: &ProcessLane,
+    dirs: &RunDirs,
+    script: &str,
+) -> Result<StepReport, LaneError> {
+    let steps = [Step { name: "trial".into(), shell: script.into() }];
     let none: [&[u8]; 0] = [];
     let order = StepsOrder {
         run: TRIAL,
@@ -136,11 +151,7 @@ async fn trial_in(lane: &ProcessLane, dirs: &RunDirs) -> Result<(), LaneError> {
         redactor: Redactor::new(none).map_err(|error| LaneError::Sandbox(error.to_string()))?,
     };
     let reports = lane.run_steps(&lane.trial_slot(), &order, |_| {}, CancellationToken::new()).await?;
-    match reports.first() {
-        Some(report) if report.status == StepStatus::Succeeded => Ok(()),
-        Some(report) => Err(LaneError::Sandbox(format!("a trial step failed: {}", report.log.tail))),
-        None => Err(LaneError::Sandbox("a trial step did not run".into())),
-    }
+    reports.into_iter().next().ok_or_else(|| LaneError::Sandbox("a trial step did not run".into()))
 }
 
 impl Machine {

@@ -13,6 +13,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
+use super::seccomp;
 use crate::config::Network;
 
 /// Where steps find their home.
@@ -59,6 +60,19 @@ const ETC: [&str; 22] = [
 
 /// Beginnings of names in `/etc` that belong to toolchains.
 const ETC_STARTS: [&str; 2] = ["java", "python3"];
+
+/// Files of `/proc` that tell of the whole machine, or act on it. A device that is bound where devices do
+/// not count can be opened by nobody.
+const MASKED: [&str; 8] = [
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/key-users",
+    "/proc/kallsyms",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/sysrq-trigger",
+    "/proc/timer_list",
+];
 
 const PASSWD: &str = "root:x:0:0:root:/root:/usr/sbin/nologin\n\
     codex:x:1000:1000:codex-brief:/home/codex:/bin/bash\n\
@@ -148,6 +162,10 @@ impl View<'_> {
         options.system()?;
         options.etc(self.network)?;
         options.add(["--proc", "/proc", "--dev", "/dev"]);
+        for path in MASKED.iter().filter(|path| Path::new(path).exists()) {
+            options.bind("--ro-bind", "/dev/null", path);
+        }
+        options.system_calls()?;
         options.add(["--perms", "1777", "--size", SHARED_MEMORY, "--tmpfs", "/dev/shm"]);
         for path in self.read_only_paths {
             options.bind("--ro-bind", path, path);
@@ -204,6 +222,16 @@ impl Options {
         if network == Network::None {
             self.add(["--unshare-net"]);
         }
+    }
+
+    /// Names the filters of system calls.
+    fn system_calls(&mut self) -> io::Result<()> {
+        for filter in seccomp::filters().map_err(io::Error::other)? {
+            let filter = data("filter", &filter)?;
+            self.add(["--add-seccomp-fd", &filter.as_raw_fd().to_string()]);
+            self.files.push(filter);
+        }
+        Ok(())
     }
 
     /// Shows programs and libraries, laid out as they are on the machine.

@@ -34,6 +34,8 @@ pub(super) struct Spawn {
     pub(super) descriptors: Vec<OwnedFd>,
     /// Is mounted before the process becomes `owner`.
     pub(super) stage: Option<Stage>,
+    /// Lets the process into its control group, if it has one.
+    pub(super) entrance: Option<OwnedFd>,
     /// The user that the process becomes; the server's own if `None`.
     pub(super) owner: Option<Owner>,
 }
@@ -75,7 +77,8 @@ fn serve(jobs: mpsc::Receiver<Job>) {
 
 #[allow(unsafe_code)]
 fn start(spawn: Spawn) -> io::Result<Child> {
-    let Spawn { program, arguments, environment, folder, output, descriptors, stage, owner } = spawn;
+    let Spawn { program, arguments, environment, folder, output, descriptors, entrance, stage, owner } =
+        spawn;
     let mut command = std::process::Command::new(program);
     command
         .args(arguments)
@@ -91,6 +94,9 @@ fn start(spawn: Spawn) -> io::Result<Child> {
     unsafe {
         command.pre_exec(move || {
             keep_only(&numbers)?;
+            if let Some(entrance) = &entrance {
+                rustix::io::write(entrance, b"0")?;
+            }
             if let Some(stage) = &stage {
                 stage.apply()?;
             }

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use rustix::fs::{Gid, Uid};
 use rustix::process::Pid;
 use serde::Deserialize;
@@ -13,6 +13,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::unix::pipe;
 
 use super::cage::Cage;
+use super::cgroup::{Delegated, StepGroup};
 use super::environment::{Places, RUN, step_environment};
 use super::give::{Owner, make_mount_point};
 use super::process::reached;
@@ -29,14 +30,14 @@ const STATUS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Sets the limits, tells that the script is about to run, and runs it. The limits are set in here
 /// because Linux counts processes by user namespace. The words are, in their order: processes, open
-/// files, file size in KiB, the descriptor to tell on, bash, the script. No stranger's text is in it.
+/// files, file size in KiB, data of a process in KiB, the descriptor to tell on, bash, the script. No stranger's text is in it.
 const PRELUDE: &str = r#"
 umask 022
 echo 500 2>/dev/null >/proc/self/oom_score_adj
-ulimit -c 0 && ulimit -f "$3" && ulimit -n "$2" && ulimit -u "$1" || exit 1
-ready=$4
+ulimit -c 0 && ulimit -f "$3" && ulimit -d "$4" && ulimit -n "$2" && ulimit -u "$1" || exit 1
+ready=$5
 printf r >&"$ready" && exec {ready}>&-
-exec "$5" --noprofile --norc -eo pipefail "$6"
+exec "$6" --noprofile --norc -eo pipefail "$7"
 "#;
 
 /// What bubblewrap writes about the sandbox, as far as it is used.
@@ -81,8 +82,13 @@ impl ProcessLane {
         arguments.extend(self.prelude(bash, &ready_writer, SCRIPT));
         let mut descriptors = prepared.files;
         descriptors.extend([prepared.options, status_writer, ready_writer]);
+        let limits = &self.config.limits;
+        let group = Delegated::of_server().ok().map(|own| own.step(limits));
+        let group = group.transpose().map_err(cannot("make a step's control group"))?;
+        let entrance = group.as_ref().map(StepGroup::entrance).transpose();
         let child = spawn(Spawn {
             program: bwrap.to_owned(),
+            entrance: entrance.map_err(cannot("open a step's control group"))?,
             arguments,
             environment: Vec::new(),
             folder: "/".into(),
@@ -94,7 +100,8 @@ impl ProcessLane {
         let child = child.await.map_err(cannot("start bubblewrap"))?;
         reached(order, "step-started.before-effect");
         let (cage, status) = cage_of(status).await?;
-        Ok(Running { child, cage, output, ready, _status: status })
+        let folders = folders_of(order);
+        Ok(Running { child, cage, group, output, ready, _status: status, folders })
     }
 
     /// Starts a step with nothing around it, as the operator wrote.
@@ -119,6 +126,7 @@ impl ProcessLane {
             folder: dirs.checkout.clone(),
             output: output_writer,
             descriptors: vec![script, ready_writer],
+            entrance: None,
             stage: None,
             owner: None,
         });
@@ -127,7 +135,8 @@ impl ProcessLane {
         let leader = id.ok_or_else(|| LaneError::Sandbox("bash has no process id".into()))?;
         let marker = format!("{RUN}={}\0", order.run).into_bytes();
         let status = receiver(status)?;
-        Ok(Running { child, cage: Cage::Group { leader, marker }, output, ready, _status: status })
+        let (cage, folders) = (Cage::Group { leader, marker }, folders_of(order));
+        Ok(Running { child, cage, group: None, output, ready, _status: status, folders })
     }
 
     /// Returns where the checkout is inside, and makes the folders there if they lie in another of
@@ -194,14 +203,33 @@ impl ProcessLane {
         let mut words: Vec<OsString> =
             ["--noprofile", "--norc", "-c", PRELUDE, "codex-brief"].map(OsString::from).into();
         words.extend([processes, open_files, file_kib].map(|number| number.to_string().into()));
+        words.push(data_bound(limits.memory_bytes));
         words.extend([ready.as_raw_fd().to_string().into(), bash.into(), script.into()]);
         words
     }
 }
 
+/// Returns the folders that steps write to.
+fn folders_of(order: &StepsOrder<'_>) -> Vec<PathBuf> {
+    [&order.dirs.checkout, &order.dirs.home, &order.dirs.tmp].map(PathBuf::clone).into()
+}
+
 /// Returns what is asked, or what the system allows the server if that is less.
 fn at_most(asked: u64, resource: Resource) -> u64 {
     getrlimit(resource).map_or(asked, |(_, hard)| asked.min(hard))
+}
+
+/// Returns the bound on what one process may map to write, for `ulimit -d`. It is twice what the step may
+/// use, as programs reserve more than they touch; what they touch is measured. A control group needs no such
+/// help.
+fn data_bound(memory_bytes: u64) -> OsString {
+    let (_, hard) = getrlimit(Resource::RLIMIT_DATA).unwrap_or((RLIM_INFINITY, RLIM_INFINITY));
+    let grouped = Delegated::of_server().is_ok();
+    let asked = if memory_bytes == 0 || grouped { RLIM_INFINITY } else { memory_bytes.saturating_mul(2) };
+    match asked.min(hard) {
+        RLIM_INFINITY => "unlimited".into(),
+        bytes => bytes.div_ceil(1024).to_string().into(),
+    }
 }
 
 /// Reads who the sandbox's first process is. End of file without it: bubblewrap failed before.

@@ -1,6 +1,7 @@
 //! Watching one step: output is taken as it comes, limits are held, and nothing is left behind.
 
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::cage::Cage;
+use super::cgroup::StepGroup;
+use super::usage::Usage;
 use super::{LaneError, cannot};
 use crate::config::Limits;
 use crate::run::report::StepStatus;
@@ -31,11 +34,15 @@ const BUFFER: usize = 128 << 10;
 pub(super) struct Running {
     pub(super) child: Child,
     pub(super) cage: Cage,
+    /// Bounds the step where there are control groups.
+    pub(super) group: Option<StepGroup>,
     pub(super) output: pipe::Receiver,
     /// Gets one byte when the limits are set and the script is about to run.
     pub(super) ready: OwnedFd,
     /// Stays open until the end: bubblewrap would die of writing into a closed pipe.
     pub(super) _status: pipe::Receiver,
+    /// Holds the run's folders, to measure them.
+    pub(super) folders: Vec<PathBuf>,
 }
 
 /// How a step ended.
@@ -72,7 +79,13 @@ pub(super) async fn supervise(
     }
     running.cage.kill(watched.is_err());
     running.cage.emptied().await?;
-    let (exit, ended_by) = watched?;
+    let (exit, mut ended_by) = watched?;
+    if ended_by.is_none() && running.group.as_ref().is_some_and(StepGroup::was_out_of_memory) {
+        ended_by = Some(StepStatus::OverMemory);
+    }
+    if let Some(group) = running.group.take() {
+        group.end().await;
+    }
     let mut byte = [0];
     rustix::io::ioctl_fionbio(&running.ready, true).map_err(cannot("look whether the step began"))?;
     let began = rustix::io::read(&running.ready, &mut byte).is_ok_and(|count| count == 1);
@@ -91,6 +104,8 @@ async fn watch(
     let (mut exit, mut open) = (None, true);
     let (mut phase, mut ended_by) = (Phase::Running, None);
     let mut buffer = vec![0; BUFFER];
+    let usage = Usage { processes: running.cage.processes(), folders: running.folders.clone() };
+    let mut exceeded = std::pin::pin!(usage.exceeded(limits));
     loop {
         if let (Some(exit), false) = (exit, open) {
             return Ok((exit, ended_by));
@@ -123,6 +138,13 @@ async fn watch(
                 }
                 Phase::Killed { .. } => return Err(LaneError::Survivors(1)),
             },
+            over = &mut exceeded, if ended_by.is_none() && exit.is_none() => {
+                // It would go on taking while it is asked.
+                ended_by = Some(over);
+                running.cage.kill(true);
+                let _gone_already = running.child.start_kill();
+                phase = Phase::Killed { until: Instant::now() + END_WITHIN };
+            }
             () = stop.cancelled(), if matches!(phase, Phase::Running) => asked = Some(StepStatus::Stopped),
         }
         if asked.is_some() {

@@ -110,6 +110,8 @@ fn how_it_ended(step: &StepReport) -> String {
     match (step.status, step.exit_code, step.signal) {
         (StepStatus::WallTimeout, ..) => format!("ran over its time ({})", duration(step.duration_ms)),
         (StepStatus::IdleTimeout, ..) => "printed nothing for too long".to_owned(),
+        (StepStatus::OverMemory, ..) => "used more memory than the lane gives".to_owned(),
+        (StepStatus::OverDisk, ..) => "used more disk space than the lane gives".to_owned(),
         (StepStatus::Stopped, ..) => "was stopped".to_owned(),
         (_, Some(code), _) => format!("ended with exit code {code}"),
         (_, None, Some(signal)) => format!("was ended by signal {signal}"),

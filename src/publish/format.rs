@@ -135,7 +135,11 @@ pub(super) fn step_table(steps: &[StepReport]) -> String {
 fn result_cell(status: StepStatus) -> String {
     let sign = match status {
         StepStatus::Succeeded => "✅",
-        StepStatus::Failed | StepStatus::WallTimeout | StepStatus::IdleTimeout => "❌",
+        StepStatus::Failed
+        | StepStatus::WallTimeout
+        | StepStatus::IdleTimeout
+        | StepStatus::OverMemory
+        | StepStatus::OverDisk => "❌",
         StepStatus::Stopped => "⏹️",
         StepStatus::Skipped => "➖",
     };

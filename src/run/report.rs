@@ -17,6 +17,10 @@ pub enum StepStatus {
     WallTimeout,
     /// Was ended because it printed nothing for the idle time.
     IdleTimeout,
+    /// Was ended because its processes used more memory than the lane gives.
+    OverMemory,
+    /// Was ended because the run's folders held more than the lane gives.
+    OverDisk,
     /// Was ended because the run was stopped.
     Stopped,
     /// Never started, because an earlier step ended the run.
@@ -31,6 +35,8 @@ impl StepStatus {
             Self::Failed => "failed",
             Self::WallTimeout => "over its time",
             Self::IdleTimeout => "silent too long",
+            Self::OverMemory => "over its memory",
+            Self::OverDisk => "over its disk space",
             Self::Stopped => "stopped",
             Self::Skipped => "not started",
         }

@@ -30,6 +30,10 @@ use crate::store::blobs::Blobs;
 /// The most bytes of the diff that a report holds; a comment has 65,536 characters for everything.
 const MOST_DIFF_BYTES: usize = 40_000;
 
+/// Signals of programs that meet a limit: a file over its size, a forbidden system call.
+const SIGXFSZ: i32 = 25;
+const SIGSYS: i32 = 31;
+
 /// How long a run's changes wait for room on a full disk, and how often it is looked for.
 const LONGEST_FULL: Duration = Duration::from_secs(3_600);
 const FULL_AGAIN: Duration = Duration::from_secs(5);
@@ -306,10 +310,34 @@ fn step_problem(steps: &[StepReport]) -> Option<Problem> {
             format!("{named} was ended because it printed nothing for too long."),
             "Let the step print its progress, or ask the operator for a higher `idle_seconds`.",
         ),
+        (StepStatus::OverMemory, ..) => problem(
+            "step-memory",
+            format!("{named} was ended because its processes used more memory than the lane gives."),
+            "Let the step use less memory, or ask the operator for a higher `memory_bytes`.",
+        ),
+        (StepStatus::OverDisk, ..) => problem(
+            "step-disk",
+            format!("{named} was ended because the run's folders held more than the lane gives."),
+            "Let the step write less or remove what it needs no more, or ask the operator for a higher `disk_bytes`.",
+        ),
         (StepStatus::Stopped, ..) => problem(
             "run-stopped",
             format!("{named} was ended because the run was stopped."),
             "Post the brief again to run it anew.",
+        ),
+        (_, _, Some(SIGXFSZ)) => problem(
+            "step-failed",
+            format!(
+                "{named} was ended by signal 25, as a program is whose file grows larger than the lane allows."
+            ),
+            "Let it write smaller files, or ask the operator for a higher `file_bytes`.",
+        ),
+        (_, _, Some(SIGSYS)) => problem(
+            "step-failed",
+            format!(
+                "{named} was ended by signal 31, as a program is that makes system calls which the sandbox forbids."
+            ),
+            "Programs for another architecture (32 bits) do not run in a sandbox; use one for this machine's.",
         ),
         (_, Some(code), _) => problem(
             "step-failed",

@@ -53,6 +53,33 @@ async fn a_step_that_takes_too_long_or_falls_silent_is_ended() {
 }
 
 #[tokio::test]
+async fn a_step_that_takes_too_much_is_ended_and_told_of_what() {
+    let memory = "[lane.limits]\nmemory_bytes = 104857600\n";
+    let disk = "[[lane]]\nname = \"disk\"\n[lane.limits]\ndisk_bytes = 67108864\n";
+    let town = Town::with_lanes(&format!("{LANE}{memory}{disk}")).await;
+    let bomb =
+        "python3 -c 'import time; x = []\nwhile True: x.append(b\"x\" * (1 << 20)); time.sleep(0.005)'";
+    let (comment, result) = town.run(&[("bomb", bomb), ("later", "echo never")], &["x.txt"]).await;
+    assert_eq!((code(&result), result["steps"][0]["status"].as_str()), ("step-memory", Some("over_memory")));
+    assert!(
+        comment.body.contains("over its memory") && comment.body.contains("memory_bytes"),
+        "{}",
+        comment.body
+    );
+    let filler = [("filler", "head -c 200M /dev/zero > filler; sleep 50")];
+    let text = crate::support::brief_for("disk", REPO, &filler, &["x.txt"]);
+    let issue = town.sim.open_issue(REPO, "maria", "Filler", &text).unwrap();
+    let (comment, result) = town.result(issue.number, 1).await;
+    assert_eq!((code(&result), result["steps"][0]["status"].as_str()), ("step-disk", Some("over_disk")));
+    assert!(
+        comment.body.contains("over its disk space") && comment.body.contains("disk_bytes"),
+        "{}",
+        comment.body
+    );
+    assert!(town.sim.pulls(REPO).is_empty());
+}
+
+#[tokio::test]
 async fn a_flood_of_output_fits_into_a_comment_and_costs_no_memory() {
     let town = Town::new().await;
     let flood =

@@ -14,6 +14,7 @@ mod clock;
 mod commands;
 mod crash;
 mod demo;
+mod doctor;
 mod failures;
 mod github;
 mod honeytokens;

@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used)] // clippy.toml lets tests off, but not what helps them
 
+mod attacks;
+mod limits;
+
 use std::ffi::OsStr;
 use std::io::Write;
 use std::net::TcpListener;

@@ -183,10 +183,10 @@ fn marker_cannot_be_left() {
 }
 
 prop_compose! {
-    fn any_step()(name in hostile(), tail in hostile(), repeat in 1_usize..200, kind in 0_usize..6, exit in any::<Option<i32>>(),
+    fn any_step()(name in hostile(), tail in hostile(), repeat in 1_usize..200, kind in 0_usize..8, exit in any::<Option<i32>>(),
                   signal in any::<Option<i32>>(), duration_ms: u64, total_bytes: u64) -> StepReport {
         let status = [StepStatus::Succeeded, StepStatus::Failed, StepStatus::WallTimeout, StepStatus::IdleTimeout,
-                      StepStatus::Stopped, StepStatus::Skipped][kind];
+                      StepStatus::OverMemory, StepStatus::OverDisk, StepStatus::Stopped, StepStatus::Skipped][kind];
         let log = LogSummary { total_bytes, omitted_bytes: 0, tail: tail.repeat(repeat) };
         StepReport { name: name.repeat(1 + repeat / 8), status, exit_code: exit, signal, duration_ms, log }
     }
