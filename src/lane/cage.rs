@@ -25,6 +25,8 @@ pub(super) enum Cage {
         init: Option<OwnedFd>,
         /// Holds the link that `/proc/PID/ns/pid` is for each process in it.
         link: OsString,
+        /// Is the first process's id, as long as that is there.
+        id: i32,
     },
     /// No sandbox: a process group, and whatever carries the run's name in its environment. A
     /// process that hides from both is not found.
@@ -48,11 +50,24 @@ impl Cage {
         let init = Pid::from_raw(init_id).and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok());
         let link = OsString::from(format!("pid:[{namespace}]"));
         match std::fs::read_link(format!("/proc/{init_id}/ns/pid")) {
-            Ok(found) if found == link => Ok(Self::Namespace { init, link }),
+            Ok(found) if found == link => Ok(Self::Namespace { init, link, id: init_id }),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
             // It ended already, and its namespace with it; the id may be another process's by now.
             _ => Ok(Self::Nothing),
         }
+    }
+
+    /// Opens the network namespace of the processes.
+    ///
+    /// # Errors
+    /// Fails when they have ended, or were never in one.
+    pub(super) fn network(&self) -> io::Result<OwnedFd> {
+        let gone = || io::Error::new(io::ErrorKind::NotFound, "the sandbox has ended");
+        let Self::Namespace { link, id, .. } = self else { return Err(gone()) };
+        let network = std::fs::File::open(format!("/proc/{id}/ns/net"))?;
+        // The id may be another process's by now; if it still is ours, it was when the file was opened.
+        let still = std::fs::read_link(format!("/proc/{id}/ns/pid"))? == *link;
+        if still { Ok(network.into()) } else { Err(gone()) }
     }
 
     /// Asks all processes to end (SIGTERM); `running` tells that the first was not yet waited for.

@@ -5,6 +5,7 @@
 
 mod cage;
 mod check;
+mod egress;
 pub mod environment;
 mod give;
 mod orphans;

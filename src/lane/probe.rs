@@ -6,9 +6,11 @@ use std::process::Stdio;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
+use super::check::refuse_network;
 use super::{LaneError, LaneUnavailable, ProcessLane, environment, sandbox};
 use crate::brief::Step;
 use crate::config::SandboxKind;
+use crate::run::network::NetworkLog;
 use crate::run::redact::Redactor;
 use crate::run::report::StepStatus;
 use crate::run::steps::StepsOrder;
@@ -70,6 +72,9 @@ fn refuse_configuration(lane: &ProcessLane) -> Result<(), LaneUnavailable> {
             return Err(unavailable(format!("`environment` names `{name}`: {why}.")));
         }
     }
+    if let Some(why) = refuse_network(lane.config()) {
+        return Err(unavailable(why));
+    }
     for path in &lane.config().read_only_paths {
         let shown = path.display();
         if let Some(why) = sandbox::refuse_read_only_path(path) {
@@ -126,6 +131,7 @@ async fn trial_in(lane: &ProcessLane, dirs: &RunDirs) -> Result<(), LaneError> {
         workdir: "~/trial",
         dirs,
         read_only: Vec::new(),
+        network: NetworkLog::default(),
         redactor: Redactor::new(none).map_err(|error| LaneError::Sandbox(error.to_string()))?,
     };
     let reports = lane.run_steps(&lane.trial_slot(), &order, |_| {}, CancellationToken::new()).await?;

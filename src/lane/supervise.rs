@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::cage::Cage;
+use super::egress::Proxy;
 use super::{LaneError, cannot};
 use crate::config::Limits;
 use crate::run::report::StepStatus;
@@ -36,6 +37,8 @@ pub(super) struct Running {
     pub(super) ready: OwnedFd,
     /// Stays open until the end: bubblewrap would die of writing into a closed pipe.
     pub(super) _status: pipe::Receiver,
+    /// Serves the step until the end, where its lane has a list of what can be reached.
+    pub(super) _proxy: Option<Proxy>,
 }
 
 /// How a step ended.

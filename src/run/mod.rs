@@ -9,6 +9,7 @@ mod ignored;
 pub mod log;
 pub mod mirror;
 pub mod names;
+pub mod network;
 pub mod push;
 pub mod redact;
 mod remove;

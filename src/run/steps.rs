@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::brief::Step;
+use crate::run::network::NetworkLog;
 use crate::run::redact::Redactor;
 use crate::run::report::StepReport;
 use crate::run::workspace::RunDirs;
@@ -23,6 +24,8 @@ pub struct StepsOrder<'a> {
     pub read_only: Vec<(PathBuf, PathBuf)>,
     /// Masks the secrets that the server knows.
     pub redactor: Redactor,
+    /// Is filled where the lane has a list of what can be reached.
+    pub network: NetworkLog,
 }
 
 /// What happens while a lane runs steps; steps are counted from 0.

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use crate::brief::{Brief, BriefId, text_digest};
+use crate::config::Network;
 use crate::crash;
 use crate::error::log_internal;
 use crate::judge::output_contract;
@@ -19,6 +20,7 @@ use crate::run::changeset::{Changeset, CommitId};
 use crate::run::checkout::{SANDBOX_OBJECTS, checkout};
 use crate::run::collect::{CollectRequest, collect};
 use crate::run::mirror::Mirror;
+use crate::run::network::NetworkLog;
 use crate::run::redact::Redactor;
 use crate::run::report::{LogSummary, Problem, RunReport, RunStatus, StepReport, StepStatus};
 use crate::run::steps::{StepEvent, StepsOrder};
@@ -116,6 +118,7 @@ pub fn blank_report(run_id: &str, brief_id: &BriefId, brief: Option<&Brief>, tex
         earlier: Vec::new(),
         processes_left: None,
         bare: false,
+        network: None,
     }
 }
 
@@ -186,12 +189,13 @@ async fn in_workspace(
         dirs,
         read_only: vec![(order.mirror.objects_path(), PathBuf::from(SANDBOX_OBJECTS))],
         redactor: redactor.clone(),
+        network: NetworkLog::default(),
     };
-    report.steps = order
-        .lane
-        .run_steps(order.slot, &steps, progress, order.stop.clone())
-        .await
-        .map_err(|error| lane_problem(&order.brief.executor, &error))?;
+    let ran = order.lane.run_steps(order.slot, &steps, progress, order.stop.clone()).await;
+    if matches!(order.lane.config().network, Network::Listed(_)) {
+        report.network = Some(steps.network.report());
+    }
+    report.steps = ran.map_err(|error| lane_problem(&order.brief.executor, &error))?;
     crash::point("collected.before-commit");
     let changeset = look(order, report, dirs, base, &redactor).await?;
     crash::point("collected.before-record");

@@ -13,6 +13,7 @@ mod clock;
 mod commands;
 mod crash;
 mod demo;
+mod egress;
 mod failures;
 mod github;
 mod hostile;

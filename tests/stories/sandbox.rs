@@ -19,12 +19,15 @@ use std::time::{Duration, Instant};
 use codex_brief::brief::Step;
 use codex_brief::config::{LaneConfig, Limits, Network, SandboxKind};
 use codex_brief::lane::{LaneError, ProcessLane, environment};
+use codex_brief::run::network::NetworkLog;
 use codex_brief::run::redact::Redactor;
 use codex_brief::run::report::{StepReport, StepStatus};
 use codex_brief::run::steps::{StepEvent, StepsOrder};
 use codex_brief::run::workspace::RunDirs;
 use rstest::rstest;
 use tokio_util::sync::CancellationToken;
+
+mod egress;
 
 const WORKDIR: &str = "~/work/example";
 
@@ -37,6 +40,7 @@ struct Rig {
     workdir: String,
     read_only: Vec<(PathBuf, PathBuf)>,
     secrets: Vec<String>,
+    network: NetworkLog,
     stop: CancellationToken,
 }
 
@@ -52,6 +56,7 @@ impl Rig {
             workdir: WORKDIR.into(),
             read_only: Vec::new(),
             secrets: Vec::new(),
+            network: NetworkLog::default(),
             stop: CancellationToken::new(),
         }
     }
@@ -89,6 +94,7 @@ impl Rig {
             dirs: &self.dirs,
             read_only: self.read_only.clone(),
             redactor: Redactor::new(&self.secrets).unwrap(),
+            network: self.network.clone(),
         };
         lane.run_steps(&slot, &order, events, self.stop.clone()).await
     }
@@ -169,6 +175,7 @@ async fn without_bubblewrap_nothing_runs() {
         dirs: &rig.dirs,
         read_only: Vec::new(),
         redactor,
+        network: NetworkLog::default(),
     };
     let slot = lane.claim_slot().await.unwrap();
     let ran = lane.run_steps(&slot, &order, |_| {}, CancellationToken::new()).await;
