@@ -78,11 +78,13 @@ impl DeniedReason {
     }
 }
 
+/// Is called with each piece of a stream before it is sent, and tells whether it may be.
+pub type Look = Box<dyn FnMut(&[u8]) -> bool + Send>;
+
 /// Looks at what the steps of a run send out through the proxy.
 pub trait Watch: fmt::Debug + Send + Sync {
-    /// Begins to look at one stream, such as a connection. The function gets its bytes in order, in
-    /// pieces of any size, before they are sent, and tells whether they may be.
-    fn stream(&self) -> Box<dyn FnMut(&[u8]) -> bool + Send>;
+    /// Begins to look at one stream, such as a connection; its bytes come in order, in pieces of any size.
+    fn stream(&self) -> Look;
 }
 
 /// Counts a destination's bytes while they pass.
@@ -127,7 +129,7 @@ impl NetworkLog {
     }
 
     /// Begins to look at a stream of outgoing bytes; `None` when nobody does.
-    pub fn stream(&self) -> Option<Box<dyn FnMut(&[u8]) -> bool + Send>> {
+    pub fn stream(&self) -> Option<Look> {
         self.watch.as_ref().map(|watch| watch.stream())
     }
 

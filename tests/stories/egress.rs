@@ -81,7 +81,7 @@ fn a_list_that_cannot_be_is_refused_when_the_configuration_is_read() {
     };
     let told = refused("network = [\"https://crates.io\"]");
     assert!(
-        told.contains("[config-invalid]") && told.contains("line 6") && told.contains("crates.io:443"),
+        told.contains("[config-invalid]") && told.contains("line 7") && told.contains("crates.io:443"),
         "{told}"
     );
     let told = refused("network = [\"crates.io\"]\nsandbox = \"none\"");

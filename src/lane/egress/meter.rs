@@ -11,9 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::run::network::Traffic;
-
-type Look = Box<dyn FnMut(&[u8]) -> bool + Send>;
+use crate::run::network::{Look, Traffic};
 
 /// When something last passed.
 #[derive(Debug)]

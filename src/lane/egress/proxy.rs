@@ -31,7 +31,7 @@ use crate::run::network::DeniedReason;
 /// Bounds the connections at a time; further ones wait.
 const MOST_CONNECTIONS: usize = 128;
 
-/// Bounds the head of a request, in bytes and in fields.
+/// Bounds the head of a request and of an answer, in bytes and in fields.
 const MOST_HEAD_BYTES: usize = 64 << 10;
 const MOST_FIELDS: usize = 100;
 
@@ -222,7 +222,9 @@ fn host_of(authority: &Authority) -> Result<String, &'static str> {
 
 /// Sends a plain request on, and its answer back.
 async fn forward(request: Request<Incoming>, target: &Target, outside: Metered) -> Response<Body> {
-    let Ok((mut sender, driver)) = client::handshake(TokioIo::new(outside)).await else {
+    let mut builder = client::Builder::new();
+    builder.max_buf_size(MOST_HEAD_BYTES).max_headers(MOST_FIELDS);
+    let Ok((mut sender, driver)) = builder.handshake(TokioIo::new(outside)).await else {
         return says(StatusCode::BAD_GATEWAY, "the connection broke");
     };
     let driver = AbortOnDropHandle::new(tokio::spawn(driver));

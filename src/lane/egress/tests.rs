@@ -15,7 +15,7 @@ use super::gate::{Gate, Resolve};
 use super::meter::Activity;
 use super::tunnel::{Hello, hello};
 use super::*;
-use crate::run::network::{Denied, DeniedReason, Watch};
+use crate::run::network::{Denied, DeniedReason, Look, Watch};
 
 const WITHIN: Duration = Duration::from_secs(20);
 
@@ -358,7 +358,7 @@ fn a_tls_connection_must_want_the_host_that_was_connected_to() {
 struct Seen(Arc<Mutex<String>>);
 
 impl Watch for Seen {
-    fn stream(&self) -> Box<dyn FnMut(&[u8]) -> bool + Send> {
+    fn stream(&self) -> Look {
         let (seen, mut own) = (Arc::clone(&self.0), String::new());
         Box::new(move |bytes| {
             let text = String::from_utf8_lossy(bytes);

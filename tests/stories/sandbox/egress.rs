@@ -7,6 +7,7 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::{Arc, Mutex};
 
 use codex_brief::config::Network;
+use codex_brief::lane::ProcessLane;
 use codex_brief::run::network::{DeniedReason, NetworkReport};
 use codex_brief::run::report::StepStatus;
 use rustls::server::Acceptor;
@@ -143,7 +144,7 @@ async fn what_is_listed_is_reached_by_name_and_by_address() {
     let script = format!(
         "curl -sS http://localhost:{port}/plain; echo; curl -sS http://127.0.0.1:{port}/address; echo; \
          curl -sSp http://localhost:{port}/tunnel; echo; \
-         env | grep -i _proxy= | sort -f; ls /proc/$$/fd | tr '\\n' ' '"
+         env | grep -i _proxy= | sort -f; ls -m /proc/$$/fd"
     );
     let printed = rig.prints(&script).await;
     let proxy = "http://127.0.0.1:3128";
@@ -160,7 +161,7 @@ async fn what_is_listed_is_reached_by_name_and_by_address() {
     assert!(report.allowed.iter().all(|it| it.bytes_out > 60 && it.bytes_in > 50), "{report:?}");
     assert!(report.denied.is_empty(), "{report:?}");
     let descriptors = printed.lines().last().unwrap();
-    assert_eq!(descriptors, "0 1 2 255", "the step has nothing of how its network was made");
+    assert_eq!(descriptors, "0, 1, 2, 255", "the step has nothing of how its network was made");
 }
 
 #[tokio::test]
@@ -168,6 +169,7 @@ async fn each_step_has_its_way_out() {
     let host = Host::new();
     let get = format!("curl -sS http://127.0.0.1:{}/", host.port);
     let rig = listed(&[format!("127.0.0.1:{}", host.port)]);
+    ProcessLane::new(rig.config.clone()).probe(rig.runs_root()).await.unwrap();
     let reports = rig.try_run(&[&get, &get], |_| {}).await.unwrap();
     assert!(reports.iter().all(|report| report.log.tail == "reached"), "{reports:?}");
     assert_eq!(rig.network.report().allowed[0].connections, 2);
@@ -246,7 +248,7 @@ async fn a_step_that_kills_all_it_can_gets_no_more() {
     let rig = listed(&[format!("127.0.0.1:{}", host.port)]);
     let report = rig
         .run(&format!(
-            "kill -KILL -1 || true
+            "kill -KILL -1 2>/dev/null || true
              for port in {} {}; do (exec 3<>/dev/tcp/127.0.0.1/$port) 2>/dev/null && echo out; done
              curl -sS -o /dev/null -w '%{{http_code}} ' http://127.0.0.1:{}/
              curl -sS http://127.0.0.1:{}/
