@@ -197,9 +197,8 @@ impl Bench {
             Some(base) => format!("  base      {} at {base}", brief.branch),
             None => format!("  base      {}: there is no such branch", brief.branch),
         });
-        let (network, sandbox) = (format!("{:?}", lane.network), format!("{:?}", lane.sandbox));
-        let (network, sandbox) = (network.to_lowercase(), sandbox.to_lowercase());
-        lines.push(format!("  lane      {} (network {network}, sandbox {sandbox})", lane.name));
+        let sandbox = format!("{:?}", lane.sandbox).to_lowercase();
+        lines.push(format!("  lane      {} (network {}, sandbox {sandbox})", lane.name, lane.network));
         lines.push(format!("  workdir   {}", brief.workdir));
         for (at, step) in brief.steps.iter().enumerate() {
             lines.push(format!("  step {:<4} {} ({} lines)", at + 1, step.name, step.shell.lines().count()));

@@ -8,6 +8,8 @@ use super::Approval;
 
 use super::secret::LaneSecret;
 
+use super::network::Network;
+
 /// One lane as the operator wrote it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +32,9 @@ pub struct LaneConfig {
     /// Tells what the steps can reach.
     #[serde(default)]
     pub network: Network,
+    /// Tells whether names on the list of `network` may lead to addresses that are not public.
+    #[serde(default)]
+    pub network_private_addresses: bool,
     /// Tells what isolates the steps.
     #[serde(default)]
     pub sandbox: SandboxKind,
@@ -72,6 +77,7 @@ impl LaneConfig {
             repositories: Vec::new(),
             approval: Approval::default(),
             network: Network::default(),
+            network_private_addresses: false,
             sandbox: SandboxKind::default(),
             parallel: 1,
             environment: Vec::new(),
@@ -93,17 +99,6 @@ pub enum LaneKind {
     /// Runs them as processes of this machine.
     #[default]
     Process,
-}
-
-/// What the steps of a lane can reach.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Network {
-    /// Nothing but a loopback of their own.
-    #[default]
-    None,
-    /// Whatever the machine reaches.
-    Full,
 }
 
 /// What isolates the steps of a lane.

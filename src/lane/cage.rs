@@ -57,6 +57,19 @@ impl Cage {
         }
     }
 
+    /// Opens the network namespace of the processes.
+    ///
+    /// # Errors
+    /// Fails when they have ended, or were never in one.
+    pub(super) fn network(&self) -> io::Result<OwnedFd> {
+        let gone = || io::Error::new(io::ErrorKind::NotFound, "the sandbox has ended");
+        let Self::Namespace { link, id, .. } = self else { return Err(gone()) };
+        let network = std::fs::File::open(format!("/proc/{id}/ns/net"))?;
+        // The id may be another process's by now; if it still is ours, it was when the file was opened.
+        let still = std::fs::read_link(format!("/proc/{id}/ns/pid"))? == *link;
+        if still { Ok(network.into()) } else { Err(gone()) }
+    }
+
     /// Asks all processes to end (SIGTERM); `running` tells that the first was not yet waited for.
     pub(super) fn ask_to_end(&self, running: bool) {
         self.signal_all(Signal::TERM, running);

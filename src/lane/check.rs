@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::egress;
 use super::environment::refuse_environment_name;
 use super::sandbox::refuse_read_only_path;
 use crate::brief::validate;
-use crate::config::{LaneConfig, invalid};
+use crate::config::{LaneConfig, Network, SandboxKind, invalid};
 use crate::error::UserError;
 use crate::run::contract::Contract;
 
@@ -43,6 +44,9 @@ pub fn check(lane: &LaneConfig, private: &[PathBuf]) -> Result<(), UserError> {
         }
         secret.source.check(&format!("lane `{}`: the secret {name}", lane.name))?;
     }
+    if let Some(reason) = refuse_network(lane) {
+        return wrong(reason);
+    }
     for path in &lane.read_only_paths {
         if let Some(reason) = refuse_read_only_path(path) {
             return wrong(format!("{} cannot be given to steps: {reason}.", path.display()));
@@ -54,6 +58,23 @@ pub fn check(lane: &LaneConfig, private: &[PathBuf]) -> Result<(), UserError> {
         }
     }
     Contract::of(lane).map(drop).or_else(|why| wrong(format!("{why}.")))
+}
+
+/// Returns why a lane's network cannot be as it is configured, or `None` if it can.
+pub(super) fn refuse_network(lane: &LaneConfig) -> Option<String> {
+    let listed = matches!(lane.network, Network::Listed(_));
+    if listed && lane.sandbox == SandboxKind::None {
+        return Some(
+            "`network` is a list, which only a sandbox can hold steps to; with `sandbox = \"none\"` write \
+             `network = \"full\"`, which is what they have."
+                .to_owned(),
+        );
+    }
+    if !listed && lane.network_private_addresses {
+        return Some("`network_private_addresses` is for a `network` that is a list.".to_owned());
+    }
+    let own = lane.environment.iter().find(|name| listed && egress::sets(name))?;
+    Some(format!("the variable {own} cannot be given to steps: the lane sets it, since `network` is a list."))
 }
 
 #[cfg(test)]
@@ -112,6 +133,28 @@ mod tests {
         assert!(refused(|lane| lane.protected_paths = vec!["!x".into()]).contains("`!x`"));
         let told = refused(|lane| lane.allow_protected = vec!["workflows".into()]);
         assert!(told.contains("`workflows`") && told.contains("`CODEOWNERS`"), "{told}");
+    }
+
+    #[test]
+    fn a_list_that_could_not_be_held_is_refused() {
+        let listed = |lane: &mut LaneConfig| {
+            lane.network = Network::Listed(vec!["crates.io:443".parse().unwrap()]);
+        };
+        let mut lane = LaneConfig::named("devbox-codex");
+        listed(&mut lane);
+        lane.network_private_addresses = true;
+        check(&lane, &[]).unwrap();
+        let bare = refused(|lane| {
+            listed(lane);
+            lane.sandbox = SandboxKind::None;
+        });
+        assert!(bare.contains("only a sandbox"), "{bare}");
+        let proxy = refused(|lane| {
+            listed(lane);
+            lane.environment = vec!["https_proxy".into()];
+        });
+        assert!(proxy.contains("https_proxy"), "{proxy}");
+        assert!(refused(|lane| lane.network_private_addresses = true).contains("list"));
     }
 
     #[test]

@@ -110,7 +110,7 @@ async fn isolation(lane: &ProcessLane) -> Vec<(String, String)> {
     tell("disk", bytes(disk_bytes, "measured"));
     tell("processes", format!("{processes}, {counted}"));
     tell("calls", "filtered (seccomp) before the step begins".to_owned());
-    tell("network", if config.network == Network::None { "none" } else { "open" }.to_owned());
+    tell("network", config.network.to_string());
     all
 }
 
@@ -133,7 +133,7 @@ async fn escapes(
         process: std::process::id().try_into().unwrap_or(i32::MAX),
         namespaces: self_test::namespaces(true),
         filters: self_test::filters(),
-        network_closed: lane.config().network == Network::None,
+        network_closed: lane.config().network != Network::Full,
         ports: (port(&ipv4).map_err(failed())?, ipv6.as_ref().and_then(|listener| port(listener).ok())),
         abstract_socket: name,
         bounds: Outside::bounds_of(&lane.config().limits),

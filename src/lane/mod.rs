@@ -6,6 +6,7 @@
 mod cage;
 mod cgroup;
 mod check;
+mod egress;
 pub mod environment;
 pub mod escape;
 pub mod examine;

@@ -6,9 +6,11 @@ use std::process::Stdio;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
+use super::check::refuse_network;
 use super::{LaneError, LaneUnavailable, ProcessLane, environment, sandbox, self_test};
 use crate::brief::Step;
 use crate::config::SandboxKind;
+use crate::run::network::NetworkLog;
 use crate::run::redact::Redactor;
 use crate::run::report::{StepReport, StepStatus};
 use crate::run::steps::StepsOrder;
@@ -75,6 +77,9 @@ fn refuse_configuration(lane: &ProcessLane) -> Result<(), LaneUnavailable> {
         if let Some(why) = environment::refuse_environment_name(&secret.name) {
             return Err(unavailable(format!("`secrets` names `{}`: {why}.", secret.name)));
         }
+    }
+    if let Some(why) = refuse_network(lane.config()) {
+        return Err(unavailable(why));
     }
     for path in &lane.config().read_only_paths {
         let shown = path.display();
@@ -148,6 +153,7 @@ pub(super) async fn try_step(
         dirs,
         read_only: Vec::new(),
         secrets: &[],
+        network: NetworkLog::default(),
         redactor: Redactor::new(none).map_err(|error| LaneError::Sandbox(error.to_string()))?,
     };
     let reports = lane.run_steps(&lane.trial_slot(), &order, |_| {}, CancellationToken::new()).await?;

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::check::refuse_network;
 use super::environment::{PATH, StepSecret, read_secrets};
 use super::give::give_to;
 use super::slot::{Slot, SlotPool};
@@ -60,9 +61,7 @@ impl ProcessLane {
     /// Returns the lane with a run's own bounds, which are never wider than its own.
     pub fn bounded(&self, network: Network, limits: Limits) -> Self {
         let mut bounded = self.clone();
-        if network == Network::None {
-            bounded.config.network = network;
-        }
+        bounded.config.network = network;
         bounded.config.limits = limits;
         bounded
     }
@@ -130,6 +129,11 @@ impl ProcessLane {
         events: impl Fn(StepEvent) + Send + Sync,
         stop: CancellationToken,
     ) -> Result<Vec<StepReport>, LaneError> {
+        // A policy may have put a list in the place of the lane's own network.
+        if let Some(reason) = refuse_network(&self.config) {
+            let help = "Give the lane a sandbox, or take the list out of the policy.".to_owned();
+            return Err(LaneError::Unavailable(LaneUnavailable { reason, help }));
+        }
         self.hand_over(slot, order).await?;
         let mut reports: Vec<StepReport> = Vec::with_capacity(order.steps.len());
         for (index, step) in order.steps.iter().enumerate() {

@@ -133,7 +133,7 @@ pub(super) fn place_of_checkout(workdir: &str, others: &[&Path]) -> Result<PathB
 
 /// What one step sees. The folders are given as bubblewrap can reach them.
 pub(super) struct View<'a> {
-    pub(super) network: Network,
+    pub(super) network: &'a Network,
     pub(super) read_only_paths: &'a [PathBuf],
     pub(super) home: &'a Path,
     pub(super) tmp: &'a Path,
@@ -214,12 +214,12 @@ impl Options {
         Ok(())
     }
 
-    fn namespaces(&mut self, network: Network) {
+    fn namespaces(&mut self, network: &Network) {
         self.add(["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]);
         self.add(["--unshare-cgroup-try", "--disable-userns", "--die-with-parent", "--new-session"]);
         self.add(["--cap-drop", "ALL", "--clearenv", "--uid", "1000", "--gid", "1000"]);
         self.add(["--hostname", "codex-brief"]);
-        if network == Network::None {
+        if *network != Network::Full {
             self.add(["--unshare-net"]);
         }
     }
@@ -250,7 +250,7 @@ impl Options {
         Ok(())
     }
 
-    fn etc(&mut self, network: Network) -> io::Result<()> {
+    fn etc(&mut self, network: &Network) -> io::Result<()> {
         self.file("passwd", PASSWD, "/etc/passwd")?;
         self.file("group", GROUP, "/etc/group")?;
         self.file("hosts", HOSTS, "/etc/hosts")?;
@@ -266,7 +266,7 @@ impl Options {
         for path in shown {
             self.bind("--ro-bind-try", &path, &path);
         }
-        if network == Network::Full {
+        if *network == Network::Full {
             // Often a link into /run, which is not shown; bubblewrap follows it on the machine.
             self.bind("--ro-bind-try", "/etc/resolv.conf", "/etc/resolv.conf");
         }

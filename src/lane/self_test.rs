@@ -39,7 +39,7 @@ fi
 
 /// Returns the script for a lane whose runs lie below `runs_root`.
 pub(super) fn script(config: &LaneConfig, runs_root: &Path) -> String {
-    let closed = config.network == Network::None;
+    let closed = config.network != Network::Full;
     let namespaces = namespaces(closed).into_iter().map(|(name, link)| format!("{name}={link}"));
     let words = [
         ("namespaces", namespaces.collect::<Vec<_>>().join(" ")),

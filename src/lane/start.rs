@@ -22,7 +22,8 @@ use super::slot::Slot;
 use super::spawner::{Spawn, spawn};
 use super::stage::Stage;
 use super::supervise::Running;
-use super::{LaneError, ProcessLane, cannot, probe};
+use super::{LaneError, ProcessLane, cannot, egress, probe};
+use crate::config::Network;
 use crate::run::steps::StepsOrder;
 
 /// How long bubblewrap may take to tell about its processes.
@@ -30,11 +31,17 @@ const STATUS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Sets the limits, tells that the script is about to run, and runs it. The limits are set in here
 /// because Linux counts processes by user namespace. The words are, in their order: processes, open
-/// files, file size in KiB, data of a process in KiB, the descriptor to tell on, bash, the script. No stranger's text is in it.
+/// files, file size in KiB, data of a process in KiB, the descriptor to tell on, bash, the script, and, where
+/// the lane has a list of what can be reached, the descriptor to ask for the network on. No stranger's text
+/// is in it.
 const PRELUDE: &str = r#"
 umask 022
 echo 500 2>/dev/null >/proc/self/oom_score_adj
 ulimit -c 0 && ulimit -f "$3" && ulimit -d "$4" && ulimit -n "$2" && ulimit -u "$1" || exit 1
+if [ -n "$8" ]; then
+    net=$8
+    printf n >&"$net" && read -r -N 1 -u "$net" && exec {net}>&- || exit 1
+fi
 ready=$5
 printf r >&"$ready" && exec {ready}>&-
 exec "$6" --noprofile --norc -eo pipefail "$7"
@@ -63,7 +70,7 @@ impl ProcessLane {
         let (stage, [checkout, home, tmp], read_only) = self.reachable(slot, order, bwrap)?;
         let (status, status_writer) = pipe_of("a sandbox's status")?;
         let view = View {
-            network: self.config.network,
+            network: &self.config.network,
             read_only_paths: &self.config.read_only_paths,
             home: &home,
             tmp: &tmp,
@@ -76,11 +83,15 @@ impl ProcessLane {
         let prepared = view.prepare(&status_writer).map_err(cannot("describe a sandbox"))?;
         let (ready, ready_writer) = pipe_of("a step's beginning")?;
         let (output, output_writer) = output_pipe(slot.owner())?;
+        let listed = matches!(self.config.network, Network::Listed(_));
+        let (waiting, wait_writer) = listed.then(egress::appointment).transpose()?.unzip();
         let mut arguments: Vec<OsString> =
             vec!["--args".into(), prepared.options.as_raw_fd().to_string().into(), "--".into()];
         arguments.push(bash.into());
         arguments.extend(self.prelude(bash, &ready_writer, SCRIPT));
+        arguments.extend(wait_writer.iter().map(|socket| socket.as_raw_fd().to_string().into()));
         let mut descriptors = prepared.files;
+        descriptors.extend(wait_writer);
         descriptors.extend([prepared.options, status_writer, ready_writer]);
         let limits = &self.config.limits;
         let group = Delegated::of_server().ok().map(|own| own.step(limits));
@@ -100,8 +111,12 @@ impl ProcessLane {
         let child = child.await.map_err(cannot("start bubblewrap"))?;
         reached(order, "step-started.before-effect");
         let (cage, status) = cage_of(status).await?;
+        let proxy = match waiting {
+            Some(step) => egress::open(step, || cage.network(), &self.config, &order.network).await?,
+            None => None,
+        };
         let folders = folders_of(order);
-        Ok(Running { child, cage, group, output, ready, _status: status, folders })
+        Ok(Running { child, cage, group, output, ready, _status: status, folders, _proxy: proxy })
     }
 
     /// Starts a step with nothing around it, as the operator wrote.
@@ -136,7 +151,7 @@ impl ProcessLane {
         let marker = format!("{RUN}={}\0", order.run).into_bytes();
         let status = receiver(status)?;
         let (cage, folders) = (Cage::Group { leader, marker }, folders_of(order));
-        Ok(Running { child, cage, group: None, output, ready, _status: status, folders })
+        Ok(Running { child, cage, group: None, output, ready, _status: status, folders, _proxy: None })
     }
 
     /// Returns where the checkout is inside, and makes the folders there if they lie in another of
@@ -191,7 +206,11 @@ impl ProcessLane {
     ) -> Vec<(OsString, OsString)> {
         let places = Places { home, tmp, workdir: workdir.as_os_str() };
         let server = |name: &str| std::env::var_os(name);
-        step_environment((&self.config.environment, order.secrets), server, order.run, index, &places)
+        let mut variables =
+            step_environment((&self.config.environment, order.secrets), server, order.run, index, &places);
+        let proxy = egress::variables(&self.config.network).into_iter();
+        variables.extend(proxy.map(|(name, value)| (name.into(), value.into())));
+        variables
     }
 
     /// Returns bash's arguments: the prelude and its words.

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cage::Cage;
 use super::cgroup::StepGroup;
+use super::egress::Proxy;
 use super::usage::Usage;
 use super::{LaneError, cannot};
 use crate::config::Limits;
@@ -43,6 +44,8 @@ pub(super) struct Running {
     pub(super) _status: pipe::Receiver,
     /// Holds the run's folders, to measure them.
     pub(super) folders: Vec<PathBuf>,
+    /// Serves the step until the end, where its lane has a list of what can be reached.
+    pub(super) _proxy: Option<Proxy>,
 }
 
 /// How a step ended.

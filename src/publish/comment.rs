@@ -12,6 +12,7 @@ use super::format::{
     html_within, id_span, inline_within, link, sentence_within, short, status_lines, step_table, utc,
 };
 use super::inert::{html_comment_json, truncate_middle};
+use super::network::{network_json, network_section};
 
 /// Bounds a comment, in characters: GitHub refuses longer ones.
 pub const MAX_COMMENT_CHARS: usize = 65_536;
@@ -65,6 +66,7 @@ pub fn result_comment(report: &RunReport, context: &CommentContext) -> String {
     }
     body.push_str(&earlier_runs(report));
     let _ = writeln!(body, "\n{}", step_table(&report.steps));
+    body.push_str(&network_section(report));
     body.push_str(&git_status(report));
     let footer = footer(report, context);
 
@@ -314,6 +316,7 @@ fn result_json(report: &RunReport, changes: usize, name: usize) -> Value {
         "pull_request": report.pull_request,
         "earlier": earlier,
         "processes_left": report.processes_left,
+        "network": report.network.as_ref().map(|network| network_json(network, changes, name)),
         "problem": report.problem.as_ref().map(|p| json!({ "code": id(&p.code), "message": text(&p.message) })),
     })
 }

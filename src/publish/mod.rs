@@ -10,6 +10,7 @@ pub mod diff;
 mod format;
 pub mod inert;
 pub mod message;
+mod network;
 pub mod notice;
 pub mod pull_request;
 pub mod status;

@@ -11,6 +11,7 @@ mod ignored;
 pub mod log;
 pub mod mirror;
 pub mod names;
+pub mod network;
 pub mod protected;
 pub mod push;
 pub mod redact;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::run::changeset::FileMode;
+use crate::run::network::NetworkReport;
 use crate::store::models::EarlierRun;
 
 /// How one step ended.
@@ -185,4 +186,7 @@ pub struct RunReport {
     /// Tells that the lane has no sandbox, so that a process which hides is not among those looked for.
     #[serde(default)]
     pub bare: bool,
+    /// Tells what the steps reached and what they were refused; `None` where the lane has no list.
+    #[serde(default)]
+    pub network: Option<NetworkReport>,
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 
 use crate::brief::Step;
+use crate::run::network::NetworkLog;
 use crate::run::redact::Redactor;
 use crate::run::report::StepReport;
 use crate::run::workspace::RunDirs;
@@ -27,6 +28,8 @@ pub struct StepsOrder<'a> {
     pub secrets: &'a [(String, SecretString)],
     /// Masks the secrets that the server knows.
     pub redactor: Redactor,
+    /// Is filled where the lane has a list of what can be reached.
+    pub network: NetworkLog,
 }
 
 /// What happens while a lane runs steps; steps are counted from 0.

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::watch;
 use crate::brief::{Brief, BriefId, text_digest};
+use crate::config::Network;
 use crate::crash;
 use crate::error::log_internal;
 use crate::judge::{honeytoken, output_contract};
@@ -21,6 +23,7 @@ use crate::run::checkout::{SANDBOX_OBJECTS, checkout};
 use crate::run::collect::{CollectRequest, collect};
 use crate::run::contract::Contract;
 use crate::run::mirror::Mirror;
+use crate::run::network::NetworkLog;
 use crate::run::redact::Redactor;
 use crate::run::report::{LogSummary, Problem, RunReport, RunStatus, StepReport, StepStatus};
 use crate::run::steps::{StepEvent, StepsOrder};
@@ -122,6 +125,7 @@ pub fn blank_report(run_id: &str, brief_id: &BriefId, brief: Option<&Brief>, tex
         earlier: Vec::new(),
         processes_left: None,
         bare: false,
+        network: None,
     }
 }
 
@@ -199,8 +203,12 @@ async fn in_workspace(
         read_only: vec![(order.mirror.objects_path(), PathBuf::from(SANDBOX_OBJECTS))],
         secrets: &secrets,
         redactor: redactor.clone(),
+        network: NetworkLog::watched(Arc::new(redactor.watch())),
     };
     let (ran, watch) = (watch::run_steps(order, &steps, progress).await, redactor.watch());
+    if matches!(order.lane.config().network, Network::Listed(_)) {
+        report.network = Some(steps.network.report());
+    }
     let lane_lost = ran.is_err();
     let ran = ran.map(|steps| report.steps = steps);
     if let Some(place) = honeytoken::while_running(&watch, &watch::last_step(&report.steps)) {

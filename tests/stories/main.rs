@@ -15,6 +15,7 @@ mod commands;
 mod crash;
 mod demo;
 mod doctor;
+mod egress;
 mod failures;
 mod github;
 mod honeytokens;

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use codex_brief::brief::Step;
 use codex_brief::config::{LaneConfig, Limits, Network, SandboxKind};
 use codex_brief::lane::{LaneError, ProcessLane, environment};
+use codex_brief::run::network::NetworkLog;
 use codex_brief::run::redact::Redactor;
 use codex_brief::run::report::{StepReport, StepStatus};
 use codex_brief::run::steps::{StepEvent, StepsOrder};
@@ -29,6 +30,8 @@ use codex_brief::run::workspace::RunDirs;
 use rstest::rstest;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
+
+mod egress;
 
 const WORKDIR: &str = "~/work/example";
 
@@ -42,6 +45,7 @@ struct Rig {
     read_only: Vec<(PathBuf, PathBuf)>,
     secrets: Vec<String>,
     lane_secrets: Vec<(String, SecretString)>,
+    network: NetworkLog,
     stop: CancellationToken,
 }
 
@@ -58,6 +62,7 @@ impl Rig {
             read_only: Vec::new(),
             secrets: Vec::new(),
             lane_secrets: Vec::new(),
+            network: NetworkLog::default(),
             stop: CancellationToken::new(),
         }
     }
@@ -96,6 +101,7 @@ impl Rig {
             read_only: self.read_only.clone(),
             secrets: &self.lane_secrets,
             redactor: Redactor::new(&self.secrets).unwrap(),
+            network: self.network.clone(),
         };
         lane.run_steps(&slot, &order, events, self.stop.clone()).await
     }
@@ -177,6 +183,7 @@ async fn without_bubblewrap_nothing_runs() {
         read_only: Vec::new(),
         secrets: &[],
         redactor,
+        network: NetworkLog::default(),
     };
     let slot = lane.claim_slot().await.unwrap();
     let ran = lane.run_steps(&slot, &order, |_| {}, CancellationToken::new()).await;

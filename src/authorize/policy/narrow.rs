@@ -35,7 +35,7 @@ pub(super) fn ago(ms: i64) -> String {
 struct Parts<'a> {
     format: u32,
     authorize: &'a AuthorizeConfig,
-    lane: Option<(&'a str, Approval, Network, &'a Limits)>,
+    lane: Option<(&'a str, Approval, &'a Network, &'a Limits)>,
     sections: Vec<&'a PolicySection>,
     file: Option<&'a RepositoryFile>,
     broken: Option<&'a str>,
@@ -50,7 +50,7 @@ pub(super) fn policy(written: Written<'_>) -> Policy {
     let bounds = Bounds {
         approval: lane.map_or(Approval::None, |lane| lane.approval),
         approval_rule: of_lane(written, "approval"),
-        network: lane.map_or(Network::Full, |lane| lane.network),
+        network: lane.map_or(Network::Full, |lane| lane.network.clone()),
         network_rule: of_lane(written, "network"),
         limits: lane.map(|lane| lane.limits.clone()).unwrap_or_default(),
         protected_paths: Vec::new(),
@@ -106,7 +106,7 @@ fn version(written: Written<'_>) -> String {
     let parts = Parts {
         format: 1,
         authorize: written.authorize,
-        lane: written.lane.map(|lane| (lane.name.as_str(), lane.approval, lane.network, &lane.limits)),
+        lane: written.lane.map(|lane| (lane.name.as_str(), lane.approval, &lane.network, &lane.limits)),
         sections: covering(written).map(|(_, section)| section).collect(),
         file: file.and_then(Result::ok),
         broken: file.and_then(Result::err).map(|error| error.message.as_str()),
@@ -159,15 +159,12 @@ impl Policy {
             }
             _ => {}
         }
-        match section.network {
-            // Everything but nothing is the lane's own affair.
-            Some(Network::None) if bounds.network != Network::None => {
-                (bounds.network, bounds.network_rule) = (Network::None, rule("network"));
+        if let Some(wanted) = &section.network {
+            let (network, beyond) = bounds.network.narrow(wanted);
+            if network != bounds.network {
+                (bounds.network, bounds.network_rule) = (network, rule("network"));
             }
-            Some(network) if bounds.network == Network::None && network != Network::None => {
-                wider.push(format!("network = {:?}", word(&network)));
-            }
-            _ => {}
+            wider.extend(beyond.iter().map(|entry| format!("network = {entry:?}")));
         }
         for glob in &section.protected_paths {
             if !bounds.protected_paths.contains(glob) {

@@ -5,6 +5,7 @@ use super::super::inert::independent::assert_nothing_acts;
 use super::super::inert::tests::{assert_inert, events, hostile};
 use super::*;
 use crate::run::changeset::FileMode;
+use crate::run::network::{Denied, DeniedReason, NetworkReport, Reached};
 use crate::run::report::{ChangeSummary, LogSummary, Problem};
 
 pub(in crate::publish) fn context() -> CommentContext {
@@ -67,6 +68,7 @@ pub(in crate::publish) fn success() -> RunReport {
         earlier: Vec::new(),
         processes_left: None,
         bare: false,
+        network: None,
     }
 }
 
@@ -193,11 +195,26 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn any_network()(
+        allowed in proptest::collection::vec((hostile(), any::<u16>(), any::<u64>()), 0..100),
+        denied in proptest::collection::vec((hostile(), any::<u16>(), any::<u64>()), 0..20),
+        more: (u64, u64),
+    ) -> NetworkReport {
+        let reached = |(host, port, n)| Reached { host, port, connections: n, bytes_out: n, bytes_in: n };
+        let refused = |(host, port, times)| Denied { host, port, reason: DeniedReason::NotListed, times };
+        NetworkReport {
+            allowed: allowed.into_iter().map(reached).collect(), allowed_more: more.0,
+            denied: denied.into_iter().map(refused).collect(), denied_more: more.1,
+        }
+    }
+}
+
+prop_compose! {
     pub(in crate::publish) fn any_report()(
         words in proptest::collection::vec(hostile(), 8),
         steps in proptest::collection::vec(any_step(), 0..60),
         paths in proptest::collection::vec((hostile(), any::<u64>(), any::<bool>()), 0..80),
-        diff in hostile(), repeat in 1_usize..3_000, status in 0_usize..3, times in any::<(i64, i64)>(), pr in any::<Option<u64>>(),
+        network in any_network(), diff in hostile(), repeat in 1_usize..3_000, status in 0_usize..3, times in any::<(i64, i64)>(), pr in any::<Option<u64>>(),
     ) -> RunReport {
         let change = |(path, lines, flag): (String, u64, bool)| ChangeSummary {
             link: flag.then(|| path.clone()), old_mode: Some(FileMode::Regular), new_mode: Some(FileMode::Symlink),
@@ -212,7 +229,7 @@ prop_compose! {
             changes: paths.into_iter().map(change).collect(), diff: diff.repeat(repeat), diff_cut: true,
             head_branch: Some(words[2].clone()), head_commit: Some(words[3].clone()), pull_request: pr,
             pull_request_url: Some(words[4].clone()),
-            earlier: Vec::new(), processes_left: None, bare: false,
+            earlier: Vec::new(), processes_left: None, bare: false, network: Some(network),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::sync::atomic::Ordering;
 
 use super::{RedactStream, Redactor};
+use crate::run::network;
 
 /// Tells whether a run's honeytokens were seen, in any encoding that is masked; cheap to clone.
 #[derive(Clone)]
@@ -65,6 +66,13 @@ impl WatchStream {
         self.passed.clear();
         self.stream.push(bytes, &mut self.passed);
         self.stream.honeytoken
+    }
+}
+
+impl network::Watch for Watch {
+    fn stream(&self) -> network::Look {
+        let mut stream = Watch::stream(self);
+        Box::new(move |bytes| !stream.saw(bytes))
     }
 }
 
