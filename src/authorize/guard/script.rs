@@ -55,12 +55,12 @@ pub(super) fn moves(text: &str) -> bool {
 /// Collects the functions of a script.
 fn define(root: Node<'_>, source: &str, out: &mut HashMap<String, Function>) {
     let text = |node: Node<'_>| source.get(node.byte_range()).unwrap_or_default();
-    for_each(root.walk(), |node| {
-        let Some(name) = node.child_by_field_name("name").filter(|_| node.kind() == "function_definition")
-        else {
+    for_each(root.walk(), |node, above| {
+        if node.kind() != "function_definition" {
             return;
-        };
-        let certain = node.parent().is_some_and(|parent| parent.kind() == "program");
+        }
+        let Some(name) = node.child_by_field_name("name") else { return };
+        let certain = above.last().is_some_and(|parent| parent.kind() == "program");
         let body = text(node);
         let function = Function { end: node.end_byte(), certain, moves: moves(body) };
         // The first of several is certain from its end on; all of them have rows.

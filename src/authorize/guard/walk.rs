@@ -123,10 +123,11 @@ impl<'r, 'c> Walk<'r, 'c> {
     fn sequence(&mut self, node: Node<'_>, script: &Script<'_>, folder: &Folder) -> Folder {
         let mut folder = folder.clone();
         let mut cursor = node.walk();
-        for child in node.children(&mut cursor) {
+        let mut children = node.children(&mut cursor).peekable();
+        while let Some(child) = children.next() {
             let after = self.visit(child, script, &folder);
             // What runs in the background has a folder of its own.
-            if child.next_sibling().is_none_or(|next| next.kind() != "&") {
+            if children.peek().is_none_or(|next| next.kind() != "&") {
                 folder = after;
             }
         }
