@@ -7,10 +7,13 @@
 
 mod builtin;
 mod call;
+mod gather;
 mod markdown;
 mod parse;
 mod peel;
+mod place;
 mod rules;
+mod script;
 mod subcommand;
 #[cfg(test)]
 mod tests;

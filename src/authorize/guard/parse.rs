@@ -78,19 +78,19 @@ pub(super) fn doubts(tree: &Tree, source: &str) -> Vec<Doubt> {
         }
     };
     let mut end = 0;
-    for_each(tree.walk(), |node| {
+    for_each(tree.walk(), |node, above| {
         let line = node.start_position().row + 1;
         if node.is_error() || node.is_missing() {
             add(line, "the script cannot be parsed here");
         }
-        if node.kind() == "comment" && !is_comment(node, source) {
+        if node.kind() == "comment" && !is_comment(node, above.last(), source) {
             add(line, "`#` may begin a comment here, or not");
         }
         if node.kind() == "heredoc_redirect" && !ends_where_bash_ends_it(node, source) {
             add(line, "the here-document may end elsewhere");
         }
         if node.child_count() == 0 {
-            if let Some(why) = gap(source, end, node) {
+            if let Some(why) = gap(source, end, node, above) {
                 add(line, why);
             }
             end = end.max(node.end_byte());
@@ -102,28 +102,33 @@ pub(super) fn doubts(tree: &Tree, source: &str) -> Vec<Doubt> {
     found
 }
 
-/// Calls `visit` for each node, parents first, without recursion: a tree can be as deep as its text is long.
-pub(super) fn for_each(mut cursor: TreeCursor<'_>, mut visit: impl FnMut(Node<'_>)) {
+/// Calls `visit` for each node with those above it, parents first, without recursion: a tree can be as deep
+/// as its text is long. (A node looks its parent up from the root, each time.)
+pub(super) fn for_each<'t>(mut cursor: TreeCursor<'t>, mut visit: impl FnMut(Node<'t>, &[Node<'t>])) {
+    let mut above: Vec<Node<'t>> = Vec::new();
     loop {
-        visit(cursor.node());
+        let node = cursor.node();
+        visit(node, &above);
         if cursor.goto_first_child() {
+            above.push(node);
             continue;
         }
         while !cursor.goto_next_sibling() {
             if !cursor.goto_parent() {
                 return;
             }
+            above.pop();
         }
     }
 }
 
 /// Tells why the text that the parser left out between two of its tokens may be more than blanks.
-fn gap(source: &str, end: usize, next: Node<'_>) -> Option<&'static str> {
+fn gap(source: &str, end: usize, next: Node<'_>, above: &[Node<'_>]) -> Option<&'static str> {
     let text = source.get(end..next.start_byte())?;
     if text.is_empty() {
         return None;
     }
-    if next.parent().is_some_and(|parent| parent.kind() == "heredoc_body") {
+    if above.last().is_some_and(|parent| parent.kind() == "heredoc_body") {
         let acts = text.contains('`') || text.contains("$(") || text.contains("${");
         return acts.then_some("the here-document cannot be parsed");
     }
@@ -134,10 +139,36 @@ fn gap(source: &str, end: usize, next: Node<'_>) -> Option<&'static str> {
             "a character that bash does not take for a blank"
         });
     }
-    let joined = !text.contains([' ', '\t']) && text.replace("\\\n", "").is_empty();
+    let unescaped = text.replace("\\\n", "");
+    if unescaped.contains('\n') && next.kind() != "comment" && goes_on(next, above) {
+        return Some("a line's end, behind which bash begins another command");
+    }
+    let joined = unescaped.is_empty();
     let before = source[..end].ends_with(['\n', ';', '|', '&', '(', ')', ' ', '\t']);
     let operator = next.kind().starts_with(['|', '&', ';', '<', '>']);
     (joined && (!before || operator)).then_some("words that a line's end joins")
+}
+
+/// Tells whether a token goes on with a command that began before it, outside of quotes and brackets.
+fn goes_on(token: Node<'_>, above: &[Node<'_>]) -> bool {
+    let around = above.iter().rev().find(|node| node.start_byte() < token.start_byte());
+    around.is_some_and(|node| is_flat(node.kind()))
+}
+
+/// Tells whether a line's end also ends a node of this kind.
+fn is_flat(kind: &str) -> bool {
+    matches!(
+        kind,
+        "command"
+            | "declaration_command"
+            | "unset_command"
+            | "redirected_statement"
+            | "file_redirect"
+            | "herestring_redirect"
+            | "variable_assignment"
+            | "variable_assignments"
+            | "concatenation"
+    )
 }
 
 /// Tells whether bash takes a text for blanks between words.
@@ -146,11 +177,11 @@ fn blank(text: &str) -> bool {
 }
 
 /// Tells whether bash takes it for a comment too: it begins a word, and not inside of quotes.
-fn is_comment(node: Node<'_>, source: &str) -> bool {
+fn is_comment(node: Node<'_>, parent: Option<&Node<'_>>, source: &str) -> bool {
     let before = &source[..node.start_byte()];
     let begins = before.is_empty() || before.ends_with([' ', '\t', '\n', ';', '&', '|', '(', ')']);
     let escaped = before.get(..before.len().saturating_sub(1)).is_some_and(|text| text.ends_with('\\'));
-    let within = node.parent().is_none_or(|parent| {
+    let within = parent.is_none_or(|parent| {
         !matches!(
             parent.kind(),
             "string"

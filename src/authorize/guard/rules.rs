@@ -4,6 +4,7 @@ use regex::Regex;
 
 use super::builtin::{self, is_builtin, is_reserved, is_sensitive};
 use super::call::{Call, Folder};
+use super::place::{home, lies_in_any, looks_like_path, resolve};
 use super::subcommand::{self, Subcommand};
 use super::word::{Value, Word};
 use super::{Row, Verdict};
@@ -359,37 +360,4 @@ fn sum_up(findings: Vec<Finding>, good: &str) -> (Verdict, String) {
 /// Returns the last part of a program's path.
 pub(super) fn base(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
-}
-
-fn looks_like_path(text: &str) -> bool {
-    text.contains('/') || text.starts_with('~') || text == "." || text == ".."
-}
-
-/// Returns a path with `~` written out.
-fn home(path: &str) -> String {
-    match path.strip_prefix('~') {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("{}{rest}", super::word::HOME),
-        _ => path.to_owned(),
-    }
-}
-
-/// Returns a path without `.` and `..`, seen from a folder; links are not followed, there are no files yet.
-fn resolve(folder: &str, path: &str) -> String {
-    let start = if path.starts_with('/') { "" } else { folder };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in start.split('/').chain(path.split('/')) {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
-}
-
-fn lies_in_any(path: &str, folders: &[String]) -> bool {
-    folders.iter().any(|folder| {
-        path.strip_prefix(folder.as_str())
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || folder == "/")
-    })
 }

@@ -139,6 +139,16 @@ fn commands_are_found_and_judged(#[case] script: &str, #[case] wanted: &str) {
     assert_eq!(verdicts(script, &GuardConfig::default()).join(", "), wanted, "{script}");
 }
 
+#[test]
+fn a_line_end_that_the_parser_overlooks_is_told() {
+    let config = GuardConfig::default();
+    let overlooked = "codex exec\ncodex | codex | codex \"$(codex)\" <(codex)\nrm && codex";
+    let rows = table(&brief(&[overlooked]), &config).rows;
+    assert!(rows[0].reason.contains("a line's end, behind which"), "{rows:?}");
+    let fine = "a=(1\n2)\ncodex exec \"x\ny\" |\ncodex &&\n\n! codex\nif codex\nthen\ncodex; fi\ncodex > a";
+    assert_eq!(table(&brief(&[fine]), &config).summary(), Verdict::Allowed);
+}
+
 /// The allow lists of an operator who needs more.
 fn wide() -> GuardConfig {
     let list = |items: &[&str]| items.iter().map(|&item| item.to_owned()).collect::<Vec<_>>();
@@ -348,7 +358,9 @@ proptest! {
         script.push_str("true\n");
         let rows = table(&brief(&[&script]), &GuardConfig::default()).rows;
         for (name, _, _) in &commands {
-            let found = rows.iter().any(|row| row.binary.as_deref() == Some(name.as_str()));
+            // The parser overlooks a line's end now and then; that is told, and the next word is an argument.
+            let told = |row: &Row| row.reason.contains("a line's end, behind which");
+            let found = rows.iter().any(|row| row.binary.as_deref() == Some(name.as_str()) || told(row));
             prop_assert!(found, "{name} in\n{script}");
         }
     }

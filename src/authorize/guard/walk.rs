@@ -1,13 +1,12 @@
 //! Goes through the syntax tree of a step and finds each simple command, wherever it stands.
 
-use std::collections::HashMap;
-
 use tree_sitter::Node;
 
-use super::call::{Call, Folder, Redirect};
-use super::parse::{Budget, delimiter, doubts};
+use super::call::{Call, Folder};
+use super::parse::{Budget, doubts};
 use super::peel::{Inner, inner};
 use super::rules::{Meaning, Rules, base};
+use super::script::{Script, moves};
 use super::word::Word;
 use super::{MAX_ROWS, Row, Verdict};
 
@@ -25,25 +24,6 @@ pub(super) struct Walk<'r, 'c> {
     scripts: usize,
     pub rows: Vec<Row>,
     full: bool,
-}
-
-/// A script that is gone through.
-struct Script<'s> {
-    source: &'s str,
-    /// Holds the line of the command that runs it, for a script within a script.
-    line: Option<usize>,
-    functions: HashMap<String, Function>,
-    /// Tells that it may change its folder somewhere.
-    moves: bool,
-}
-
-struct Function {
-    /// Counts the bytes of the script before its end.
-    end: usize,
-    /// Tells that it is defined whatever happens before.
-    certain: bool,
-    /// Tells that calling it may change the folder.
-    moves: bool,
 }
 
 impl<'r, 'c> Walk<'r, 'c> {
@@ -71,8 +51,7 @@ impl<'r, 'c> Walk<'r, 'c> {
         for (at, why) in doubts(&tree, source) {
             self.doubt(line.unwrap_or(at), why);
         }
-        let mut script = Script { source, line, functions: HashMap::new(), moves: moves(source) };
-        define(tree.root_node(), source, &mut script.functions);
+        let script = Script::new(&tree, source, line);
         let depth = std::mem::take(&mut self.depth);
         self.scripts += 1;
         self.visit(tree.root_node(), &script, folder);
@@ -81,7 +60,7 @@ impl<'r, 'c> Walk<'r, 'c> {
     }
 
     /// Visits a node and what is in it. Returns the folder of what comes after it.
-    fn visit(&mut self, node: Node<'_>, script: &Script<'_>, folder: &Folder) -> Folder {
+    pub(super) fn visit(&mut self, node: Node<'_>, script: &Script<'_>, folder: &Folder) -> Folder {
         if self.full
             || (node.child_count() == 0 && !matches!(node.kind(), "command" | "redirected_statement"))
         {
@@ -144,10 +123,11 @@ impl<'r, 'c> Walk<'r, 'c> {
     fn sequence(&mut self, node: Node<'_>, script: &Script<'_>, folder: &Folder) -> Folder {
         let mut folder = folder.clone();
         let mut cursor = node.walk();
-        for child in node.children(&mut cursor) {
+        let mut children = node.children(&mut cursor).peekable();
+        while let Some(child) = children.next() {
             let after = self.visit(child, script, &folder);
             // What runs in the background has a folder of its own.
-            if child.next_sibling().is_none_or(|next| next.kind() != "&") {
+            if children.peek().is_none_or(|next| next.kind() != "&") {
                 folder = after;
             }
         }
@@ -185,7 +165,7 @@ impl<'r, 'c> Walk<'r, 'c> {
     }
 
     /// Visits each part of a node in the same folder, as of a pipeline or an expression.
-    fn parts(&mut self, node: Node<'_>, script: &Script<'_>, folder: &Folder) {
+    pub(super) fn parts(&mut self, node: Node<'_>, script: &Script<'_>, folder: &Folder) {
         let mut cursor = node.walk();
         for child in node.children(&mut cursor) {
             self.visit(child, script, folder);
@@ -252,150 +232,6 @@ impl<'r, 'c> Walk<'r, 'c> {
         self.full |= inside.len() > room;
         self.rows.extend(inside.into_iter().take(room));
         after
-    }
-
-    fn gather(
-        &mut self,
-        node: Node<'_>,
-        without: Option<usize>,
-        script: &Script<'_>,
-        folder: &Folder,
-        call: &mut Call,
-    ) {
-        if node.kind() == "file_redirect" {
-            return self.redirect(node, script, folder, call);
-        }
-        let mut cursor = node.walk();
-        for child in node.children(&mut cursor) {
-            if Some(child.id()) == without {
-                continue;
-            }
-            match child.kind() {
-                "comment" => {}
-                "command" | "declaration_command" | "unset_command" | "test_command" => {
-                    self.gather(child, None, script, folder, call);
-                }
-                "unary_expression" | "binary_expression" | "parenthesized_expression"
-                    if node.kind() != "variable_assignment" =>
-                {
-                    self.gather(child, None, script, folder, call);
-                }
-                "variable_assignment" if node.kind() != "subscript" => {
-                    let name = script.text(child).split(['=', '+', '[']).next().unwrap_or_default();
-                    call.assigned.push(name.to_owned());
-                    self.parts(child, script, folder);
-                }
-                "file_redirect" => self.redirect(child, script, folder, call),
-                "heredoc_redirect" => self.heredoc(child, script, folder, call),
-                "herestring_redirect" => self.herestring(child, script, folder, call),
-                "subshell" => {
-                    call.odd = Some("parentheses behind a command's name");
-                    self.visit(child, script, folder);
-                }
-                "variable_name" | "subscript" | "array" if node.kind() == "variable_assignment" => {
-                    self.visit(child, script, folder);
-                }
-                _ if node.kind() == "variable_assignment" => drop(self.visit(child, script, folder)),
-                _ => {
-                    call.words.push(Word::read(child, script.source));
-                    self.visit(child, script, folder);
-                }
-            }
-        }
-        if node.kind() == "variable_assignment" {
-            let name = script.text(node).split(['=', '+', '[']).next().unwrap_or_default();
-            call.assigned.push(name.to_owned());
-        }
-    }
-
-    /// Reads a redirection; the grammar counts words behind the file to it, which bash gives to the command.
-    fn redirect(&mut self, node: Node<'_>, script: &Script<'_>, folder: &Folder, call: &mut Call) {
-        let mut shown = String::new();
-        let mut file = None;
-        let mut cursor = node.walk();
-        for child in node.children(&mut cursor) {
-            if !child.is_named() || child.kind() == "file_descriptor" {
-                shown.push_str(script.text(child));
-                continue;
-            }
-            self.visit(child, script, folder);
-            let word = Word::read(child, script.source);
-            if file.is_none() && !shown.ends_with('-') {
-                file = Some(word);
-            } else {
-                call.words.push(word);
-            }
-        }
-        if let Some(file) = &file {
-            shown = format!("{shown} {}", file.shown);
-        }
-        let other = |word: &Word| {
-            shown.contains('&')
-                && word
-                    .text()
-                    .is_some_and(|text| text.trim_end_matches('-').bytes().all(|b| b.is_ascii_digit()))
-        };
-        let file = file.filter(|word| !other(word));
-        call.redirects.push(Redirect { shown, file });
-    }
-
-    fn heredoc(&mut self, node: Node<'_>, script: &Script<'_>, folder: &Folder, call: &mut Call) {
-        let (mut start, mut quoted) = (String::new(), false);
-        let mut cursor = node.walk();
-        for child in node.children(&mut cursor) {
-            match child.kind() {
-                "heredoc_start" => {
-                    start = script.text(child).to_owned();
-                    quoted = delimiter(&start).is_some_and(|word| word != start);
-                }
-                "heredoc_body" => {
-                    let text = script.text(child);
-                    // What a quoted delimiter or plain text leaves alone is known.
-                    let known = quoted || !text.contains(['$', '`', '\\']);
-                    let body = script.source.get(child.start_byte()..child.end_byte()).filter(|_| known);
-                    call.input = body.map(str::to_owned);
-                    self.visit(child, script, folder);
-                }
-                "file_redirect" => self.redirect(child, script, folder, call),
-                "herestring_redirect" => self.herestring(child, script, folder, call),
-                "heredoc_end" | "file_descriptor" => {}
-                "pipeline"
-                | "list"
-                | "command"
-                | "subshell"
-                | "redirected_statement"
-                | "compound_statement"
-                | "negated_command"
-                | "if_statement"
-                | "while_statement"
-                | "for_statement"
-                | "case_statement"
-                | "declaration_command"
-                | "unset_command"
-                | "test_command"
-                | "variable_assignment"
-                | "variable_assignments"
-                | "function_definition"
-                | "c_style_for_statement" => {
-                    self.visit(child, script, folder);
-                }
-                _ if child.is_named() => {
-                    call.words.push(Word::read(child, script.source));
-                    self.visit(child, script, folder);
-                }
-                _ => {}
-            }
-        }
-        call.redirects.push(Redirect { shown: format!("<<{start}"), file: None });
-    }
-
-    fn herestring(&mut self, node: Node<'_>, script: &Script<'_>, folder: &Folder, call: &mut Call) {
-        let mut cursor = node.walk();
-        for child in node.named_children(&mut cursor).filter(|child| child.kind() != "file_descriptor") {
-            call.input = Word::read(child, script.source).text().map(str::to_owned);
-            self.visit(child, script, folder);
-        }
-        call.redirects.push(Redirect { shown: script.text(node).to_owned(), file: None });
     }
 
     /// Judges a command, and what it runs in turn. Returns the folder of what comes after it.
@@ -481,40 +317,4 @@ impl<'r, 'c> Walk<'r, 'c> {
             self.full = true;
         }
     }
-}
-
-impl<'s> Script<'s> {
-    fn text(&self, node: Node<'_>) -> &'s str {
-        self.source.get(node.byte_range()).unwrap_or_default()
-    }
-
-    fn line_of(&self, node: Node<'_>) -> usize {
-        self.line.unwrap_or(node.start_position().row + 1)
-    }
-
-    fn call(&self, node: Node<'_>) -> Call {
-        Call { line: self.line_of(node), start: node.start_byte(), ..Call::default() }
-    }
-}
-
-/// Tells whether a text may change the folder.
-fn moves(text: &str) -> bool {
-    ["cd", "pushd", "popd"].iter().any(|word| text.contains(word))
-}
-
-/// Collects the functions of a script.
-fn define(root: Node<'_>, source: &str, out: &mut HashMap<String, Function>) {
-    let text = |node: Node<'_>| source.get(node.byte_range()).unwrap_or_default();
-    super::parse::for_each(root.walk(), |node| {
-        let Some(name) = node.child_by_field_name("name").filter(|_| node.kind() == "function_definition")
-        else {
-            return;
-        };
-        let certain = node.parent().is_some_and(|parent| parent.kind() == "program");
-        let body = text(node);
-        let function = Function { end: node.end_byte(), certain, moves: moves(body) };
-        // The first of several is certain from its end on; all of them have rows.
-        let known = out.entry(text(name).to_owned()).or_insert(function);
-        known.moves |= moves(body);
-    });
 }
