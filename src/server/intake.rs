@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::access::{Who, lacking};
 use super::command::{self, Obeyed};
-use super::{Server, guarded, live, locate, rescan, withdraw};
+use super::{Server, decided, guarded, live, locate, rescan, withdraw};
 use crate::authorize::lanes::decide;
 use crate::authorize::permission::Permission;
 use crate::brief::{
@@ -176,6 +176,7 @@ async fn look_at_text(
         intake.ignored = Some(format!("`{}` has the permission `{found}` only", account.0));
         if !extraction.fences.is_empty() || !commands.found.is_empty() {
             intake.effects = refusal(server, event, account, found).await?;
+            intake.audit = decided::not_allowed(event, &extraction, &commands, account, found);
         }
         return Ok(intake);
     }
@@ -189,7 +190,10 @@ async fn look_at_text(
         }
         match accept(server, event, fence, &delivery.guid) {
             Ok(accepted) => intake.accepted.push(accepted),
-            Err(mut found) => problems.append(&mut found),
+            Err(mut found) => {
+                intake.audit.push(decided::wrong(event, fence, &found));
+                problems.append(&mut found);
+            }
         }
     }
     owe(&mut intake, event, &extraction, problems, told_before.then_some(problems_key.as_str()));
@@ -205,6 +209,7 @@ async fn look_at_text(
 /// Owes what commands are answered: a comment, or a reaction where the runs' own results tell the rest.
 fn answer(intake: &mut Intake, event: &TextEvent, obeyed: Obeyed) {
     intake.changes = obeyed.changes;
+    intake.audit.extend(obeyed.audit);
     if obeyed.stopped {
         let (repository, number) = (event.home.id, event.thread.number);
         intake.withdrawn = Some(Withdrawal::Stopped { repository, number, at_ms: event.updated_at_ms });

@@ -3,6 +3,7 @@
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use super::audit::{self, Entry, SERVER, Status, Target};
 use super::changes::{self, TaskChange};
 use super::models::{BriefRow, Effect, Origin, PendingDelivery};
 use super::sources::{self, SeenRepository, Withdrawal};
@@ -39,6 +40,8 @@ pub struct Intake {
     pub accepted: Vec<(BriefRow, String)>,
     /// Holds what is owed to GitHub.
     pub effects: Vec<Effect>,
+    /// Holds what else was decided, for the audit log.
+    pub audit: Vec<Entry>,
     /// Tells why nothing came of it.
     pub ignored: Option<String>,
 }
@@ -112,12 +115,17 @@ impl Store {
 
     /// Gives a delivery up; its body stays in the store.
     pub async fn fail_delivery(&self, id: i64, reason: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE deliveries SET state = 'failed', reason = ? WHERE id = ?")
-            .bind(reason)
-            .bind(id)
-            .execute(&self.writer)
-            .await?;
-        Ok(())
+        let mut tx = self.begin().await?;
+        let failed =
+            sqlx::query("UPDATE deliveries SET state = 'failed', reason = ? WHERE id = ? RETURNING guid")
+                .bind(reason)
+                .bind(id)
+                .fetch_optional(&mut *tx)
+                .await?;
+        let target = Target { delivery: failed.map(|row| row.get("guid")), ..Target::default() };
+        let entry = Entry::new("delivery-given-up", SERVER, "").about(target).ended(Status::Failure);
+        audit::append(&mut tx, entry.with("error", reason)).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Returns the digests of all briefs that a text has had.
@@ -148,6 +156,9 @@ impl Store {
         }
         if let Some(withdrawal) = intake.withdrawn {
             sources::withdraw(&mut tx, withdrawal).await?;
+        }
+        for entry in &intake.audit {
+            audit::append(&mut tx, entry.clone()).await?;
         }
         for change in &intake.changes {
             changes::apply(&mut tx, change).await?;

@@ -7,6 +7,7 @@
 )]
 
 mod architecture;
+mod audit;
 mod briefs;
 mod changeset;
 mod clock;
@@ -14,6 +15,7 @@ mod commands;
 mod crash;
 mod demo;
 mod failures;
+mod fuzz;
 mod github;
 mod hostile;
 mod leases;

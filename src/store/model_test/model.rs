@@ -194,6 +194,9 @@ impl Model {
             return false;
         }
         (task.state, task.reason) = (TaskState::Cancelled, Some("stopped (maria)".to_owned()));
+        for run in self.runs.values_mut().filter(|run| run.task == id && run.state == "judged") {
+            run.state = "finished".to_owned();
+        }
         self.owe(owed);
         true
     }
