@@ -123,7 +123,7 @@ async fn verify_all(args: VerifyArgs) -> Result<u8, UserError> {
     for file in &files {
         opened.push(BufReader::new(File::open(file).map_err(|error| unreadable(file, &error))?));
     }
-    let lines = (!opened.is_empty()).then(|| opened.into_iter().flat_map(|file| whole_lines(file)));
+    let lines = (!opened.is_empty()).then(|| opened.into_iter().flat_map(whole_lines));
     let verdict = verify(&store, lines, args.head.as_ref()).await.map_err(unavailable)?;
     let verdict =
         verdict.map_err(|error| unreadable(files.first().map_or(Path::new(""), |file| file), &error))?;
