@@ -204,7 +204,7 @@ pub(crate) fn inert(data: &[u8]) {
     assert!(!html.contains(['<', '>', '"', '\'', '\n']), "{html:?}");
     let title = inert_plain_line(&text);
     assert!(!title.contains('\n'));
-    acts_on_nothing(&title.replace("://", "").to_lowercase().replace("www.", ""));
+    acts_on_nothing(&title.replace("://", " ").to_lowercase().replace("www.", " "));
 }
 
 fn parsed(markdown: &str) -> Vec<Event<'_>> {
