@@ -1,6 +1,6 @@
 # What people type. `make` alone lists the targets; each sets up what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint fmt bench schema bootstrap
+.PHONY: help demo test soak fuzz lint fmt bench schema bootstrap
 
 CARGO ?= cargo
 # `make demo ONCE=1` tells the story once and ends; without it the demo stays up until Ctrl-C.
@@ -10,6 +10,8 @@ CRASH ?=
 # How often `make soak` kills the server, and for how long at most; `SOAK_SEED=N` repeats one.
 SOAK_KILLS ?= 200
 SOAK_SECONDS ?= 1200
+# How long `make fuzz` tries each target.
+FUZZ_SECONDS ?= 20
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,13 +27,16 @@ soak: bootstrap ## Kill the server again and again by chance, and see that nothi
 	SOAK_KILLS=$(SOAK_KILLS) SOAK_SECONDS=$(SOAK_SECONDS) SOAK_SEED=$(SOAK_SEED) \
 		$(CARGO) test --locked --test stories crash::soak -- --nocapture
 
+fuzz: bootstrap ## Try each parser with inputs grown by coverage, FUZZ_SECONDS each
+	FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run.sh
+
 lint: ## Check format, clippy, docs, shell scripts, licences and bans
 	@deploy/bootstrap.sh lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --quiet
-	bash -n deploy/bootstrap.sh .ci/run
-	@if command -v shellcheck >/dev/null; then shellcheck deploy/bootstrap.sh .ci/run; \
+	bash -n deploy/bootstrap.sh .ci/run fuzz/run.sh
+	@if command -v shellcheck >/dev/null; then shellcheck deploy/bootstrap.sh .ci/run fuzz/run.sh; \
 	else echo 'lint: shellcheck is not installed, so the scripts were parsed and not looked into'; fi
 	$(CARGO) deny --locked --workspace check -A duplicate --hide-inclusion-graph licenses bans sources
 

@@ -6,13 +6,15 @@ set -euo pipefail
 
 # Pinned, so that a new release of the tool cannot turn the lint red by itself.
 readonly CARGO_DENY_VERSION=0.20.2
+readonly CARGO_FUZZ_VERSION=0.13.1
 
 usage() {
     cat <<'USAGE'
-usage: deploy/bootstrap.sh [--check] [lint]
+usage: deploy/bootstrap.sh [--check] [lint] [fuzz]
 
   (nothing)  installs the packages that building, testing and running need
   lint       installs also cargo-deny, which takes some minutes the first time
+  fuzz       installs also cargo-fuzz and a C++ compiler, for `make fuzz`
   --check    installs nothing; tells what is missing and exits 1 if anything is
 USAGE
 }
@@ -25,10 +27,12 @@ fail() {
 
 check=no
 lint=no
+fuzz=no
 for argument in "$@"; do
     case "$argument" in
         --check) check=yes ;;
         lint) lint=yes ;;
+        fuzz) fuzz=yes ;;
         -h | --help)
             usage
             exit 0
@@ -59,6 +63,8 @@ jq jq
 python3 python3
 faketime faketime
 LIST
+    # libFuzzer is C++.
+    [[ $fuzz == no ]] || command -v c++ >/dev/null || printf 'g++\n'
     # A compiler without the C library's headers builds nothing.
     [[ -e /usr/include/stdio.h ]] || printf 'libc6-dev\n'
     [[ -e /etc/ssl/certs/ca-certificates.crt ]] || printf 'ca-certificates\n'
@@ -146,12 +152,29 @@ install_cargo_deny() {
     cargo deny --version >/dev/null || fail "cargo-deny was installed, but does not start"
 }
 
+install_cargo_fuzz() {
+    if [[ "$(cargo fuzz --version 2>/dev/null)" == "cargo-fuzz ${CARGO_FUZZ_VERSION}" ]]; then
+        return 0
+    fi
+    if [[ $check == yes ]]; then
+        say "missing: cargo-fuzz ${CARGO_FUZZ_VERSION}"
+        return 1
+    fi
+    say "installing cargo-fuzz ${CARGO_FUZZ_VERSION} from crates.io; about a minute on 2 cores"
+    cargo install --quiet --locked --version "$CARGO_FUZZ_VERSION" cargo-fuzz
+    cargo fuzz --version >/dev/null || fail "cargo-fuzz was installed, but does not start"
+}
+
 status=0
 install_packages || status=1
 check_rust || status=1
 check_sandbox || status=1
 if [[ $lint == yes ]] && command -v cargo >/dev/null; then
     install_cargo_deny || status=1
+fi
+
+if [[ $fuzz == yes ]] && command -v cargo >/dev/null; then
+    install_cargo_fuzz || status=1
 fi
 
 if [[ $status -ne 0 ]]; then

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::error::UserError;
+use crate::store::audit::Entry;
 use crate::store::backup::{self, BackupError, Manifest, STORE};
-use crate::store::{StoreError, refusal};
+use crate::store::{OPERATOR, Store, StoreError, refusal};
 
 /// Copies the store and the changes that it names; the server may go on meanwhile.
 #[derive(Debug, Args)]
@@ -65,10 +66,24 @@ async fn make(config: &Path, to: &Path) -> Result<Manifest, UserError> {
     if shown {
         eprintln!("copying {}", state.join(STORE).display());
     }
-    backup::make(&state, to, tell).await.map_err(|error| match error {
+    let manifest = backup::make(&state, to, tell).await.map_err(|error| match error {
         BackupError::Store(error) if is_damage(&error) => refusal(&state.join(STORE), &error),
         error => failed(to, error),
-    })
+    })?;
+    if let Err(error) = enter(&state.join(STORE), to, &manifest).await {
+        eprintln!("warning: the backup is made, but the audit log does not tell of it: {error}");
+    }
+    Ok(manifest)
+}
+
+/// Enters into the audit log where a copy of private texts went.
+async fn enter(store: &Path, to: &Path, manifest: &Manifest) -> Result<(), StoreError> {
+    let store = Store::open_beside(store).await?;
+    let entry = Entry::new("backup", OPERATOR, "`codex-brief backup` on the server");
+    let entry = entry.with("folder", to.display().to_string()).with("store_sha256", &manifest.store_sha256);
+    let entered = store.audit(entry).await;
+    store.close().await;
+    entered
 }
 
 fn is_damage(error: &StoreError) -> bool {

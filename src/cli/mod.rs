@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand, which ties the rooms together.
 
+pub mod audit;
 pub mod backup;
 pub mod check;
 mod commands;
@@ -61,6 +62,8 @@ enum Command {
     Patch(patch::PatchArgs),
     /// Copies the store while the server serves, or looks whether a copy is whole.
     Backup(backup::BackupArgs),
+    /// Tells what happened and by whom, and whether the log of it is as it was written.
+    Audit(audit::AuditArgs),
     /// Shows on a throw-away store what becomes of a task when steps hang and servers crash.
     Rehearse(rehearse::RehearseArgs),
     /// Tells when deliveries were missed, and what became of each.
@@ -119,6 +122,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Run(args) => on_runtime(run::run(args)),
         Command::Serve(args) => on_runtime(serve::run(args)),
         Command::Backup(args) => on_runtime(backup::run(args)),
+        Command::Audit(args) => on_runtime(audit::run(args)),
         Command::Stop(args) => on_runtime(control::stop(args)),
         Command::Publish(args) => on_runtime(control::publish(args)),
         Command::Status(args) => on_runtime(control::status(args)),

@@ -18,6 +18,7 @@ use crate::error::UserError;
 use crate::github::GitHub;
 use crate::http;
 use crate::run::mirror::Mirrors;
+use crate::server::audit_sink::{NO_SINK, SinkTrouble};
 use crate::server::engine::Engine;
 use crate::server::lanes::Lanes;
 use crate::server::{Server, recover};
@@ -48,6 +49,9 @@ pub async fn run(args: ServeArgs) -> Result<u8, UserError> {
             lane = lane.name,
             "steps of this lane run with nothing around them, as the server's user"
         );
+    }
+    if config.audit.sink.is_none() {
+        tracing::warn!("{NO_SINK}");
     }
     if args.check_config {
         println!("{}: fine; lanes: {}", args.config.display(), lane_names(&config));
@@ -135,6 +139,11 @@ async fn open(config: Config, secrets: Secrets, github: GitHub) -> Result<Arc<Se
     };
     let file = state.join(STORE);
     let store = Store::open_to_serve(&file).await.map_err(|error| refusal(&file, &error))?;
+    let changed = store.audit_start(env!("CARGO_PKG_VERSION"), &config.sections).await;
+    let changed = changed.map_err(|error| refusal(&file, &error))?;
+    if !changed.is_empty() {
+        tracing::info!(sections = changed.join(", "), "the configuration is not that of the last start");
+    }
     let blobs = Blobs::open_alone(state.join("blobs")).map_err(|error| unusable(&error))?;
     let secrets = vec![secrets.private_key, secrets.webhook];
     Ok(Arc::new(Server {
@@ -144,6 +153,7 @@ async fn open(config: Config, secrets: Secrets, github: GitHub) -> Result<Arc<Se
         github,
         started_ms: chrono::Utc::now().timestamp_millis(),
         config,
+        sink_trouble: SinkTrouble::default(),
         end: CancellationToken::new(),
         runs: TaskTracker::new(),
         tracker: TaskTracker::new(),

@@ -3,6 +3,7 @@
 //! `docs/configuration.md` describes every key; `deploy/codex-brief.example.toml` shows each one.
 
 mod approval;
+mod audit;
 mod authorize;
 mod catch_up;
 mod github;
@@ -13,13 +14,17 @@ mod policy;
 mod queue;
 mod retention;
 mod secret;
+mod sections;
 mod server;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 pub use approval::Approval;
+pub use audit::AuditConfig;
 pub use authorize::{AuthorizeConfig, MinimumPermission};
 pub use catch_up::CatchUpConfig;
 pub use github::GitHubConfig;
@@ -61,9 +66,15 @@ pub struct Config {
     /// Narrows who may run what, from where and within which bounds.
     #[serde(default, rename = "policy")]
     pub policies: Vec<PolicySection>,
+    /// Tells where the audit log goes besides the store.
+    #[serde(default)]
+    pub audit: AuditConfig,
     /// Lists the lanes.
     #[serde(default, rename = "lane")]
     pub lanes: Vec<LaneConfig>,
+    /// Holds the SHA-256 of each section as it was read, in hex; what tells one configuration from another.
+    #[serde(skip)]
+    pub sections: BTreeMap<String, String>,
 }
 
 impl Config {
@@ -85,9 +96,16 @@ impl Config {
         let mut config = Self::parse(&text).map_err(named)?;
         let base = path.parent().unwrap_or(Path::new("."));
         config.resolve_paths(base);
-        config.queue.override_by(|name| std::env::var(name).ok()).map_err(named)?;
-        config.guard.override_by(|name| std::env::var(name).ok()).map_err(named)?;
-        config.authorize.override_by(|name| std::env::var(name).ok()).map_err(named)?;
+        let variables = RefCell::new(BTreeMap::new());
+        let variable = |name: &str| {
+            let value = std::env::var(name).ok()?;
+            variables.borrow_mut().insert(name.to_owned(), value.clone());
+            Some(value)
+        };
+        config.queue.override_by(variable).map_err(named)?;
+        config.guard.override_by(variable).map_err(named)?;
+        config.authorize.override_by(variable).map_err(named)?;
+        config.sections = sections::digests(&text, &variables.into_inner());
         Ok(config)
     }
 
@@ -102,6 +120,9 @@ impl Config {
     /// Makes relative paths relative to the folder of the configuration file.
     fn resolve_paths(&mut self, base: &Path) {
         self.server.state_dir = absolute(base.join(&self.server.state_dir));
+        if let Some(sink) = &mut self.audit.sink {
+            *sink = absolute(base.join(&*sink));
+        }
         let of_lanes = self.lanes.iter_mut().flat_map(|lane| &mut lane.secrets);
         let of_lanes = of_lanes.map(|secret| &mut secret.source);
         let of_app = [&mut self.github.private_key, &mut self.github.webhook_secret];
@@ -148,9 +169,10 @@ impl Config {
         self.policies.iter().flat_map(|section| section.bots.iter().flatten()).map(String::as_str)
     }
 
-    /// Returns the paths that no step may see: the state directory and the files of secrets.
+    /// Returns the paths that no step may see: the state directory, the audit sink and the files of secrets.
     pub fn private_paths(&self) -> Vec<PathBuf> {
         let mut paths = vec![self.server.state_dir.clone()];
+        paths.extend(self.audit.sink.clone());
         paths.extend(self.github.private_key.file.clone());
         paths.extend(self.github.webhook_secret.file.clone());
         let of_lanes = self.lanes.iter().flat_map(|lane| &lane.secrets);
@@ -205,6 +227,7 @@ mod tests {
         assert_eq!(format!("{:?}", all.retention), format!("{:?}", as_it_is.retention));
         assert_eq!(format!("{:?}", all.catch_up), format!("{:?}", as_it_is.catch_up));
         assert_eq!(all.github.api_url, as_it_is.github.api_url);
+        assert_eq!(all.audit.sink, as_it_is.audit.sink);
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Health {
     pub tasks: BTreeMap<String, u64>,
     /// Counts the GitHub writes that are owed.
     pub owed_writes: u64,
+    /// Tells what the operator should look at though briefs run.
+    pub warnings: Vec<String>,
 }
 
 /// One lane's state.
@@ -76,7 +78,8 @@ async fn look(server: &Server) -> Health {
     let (tasks, owed_writes) = counts.unwrap_or_default();
     let store_writable = store && server.store.takes_writes().await;
     let ready = store_writable && lanes.values().any(|lane| lane.available);
-    Health { ready, version: env!("CARGO_PKG_VERSION"), store, store_writable, lanes, tasks, owed_writes }
+    let (version, warnings) = (env!("CARGO_PKG_VERSION"), server.warnings());
+    Health { ready, version, store, store_writable, lanes, tasks, owed_writes, warnings }
 }
 
 async fn counts(server: &Server) -> Result<(BTreeMap<String, u64>, u64), StoreError> {
@@ -103,12 +106,19 @@ fn render(health: &Health) -> String {
         (true, false) => "readable, but takes no writes: full, or locked by another process",
         (false, _) => "not readable; the server's log tells why",
     };
+    let warnings: String = health
+        .warnings
+        .iter()
+        .map(|warning| {
+            format!("<p class=bad>Warning: {}</p>", warning.replace('&', "&amp;").replace('<', "&lt;"))
+        })
+        .collect();
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>\
          <meta http-equiv=refresh content=5><title>codex-brief: {headline}</title><style>{STYLE}</style>\
          <h1 class={class}>{headline}</h1>\
          <table><tr><th>Lane</th><th>State</th><th>Runs now</th></tr>{rows}</table>\
-         <p>Tasks: {tasks}. GitHub writes owed: {}. Store: {store}.</p>\
+         <p>Tasks: {tasks}. GitHub writes owed: {}. Store: {store}.</p>{warnings}\
          <footer>codex-brief {} · the same as JSON: <a href=/readyz>/readyz</a></footer></html>",
         health.owed_writes, health.version
     )

@@ -1,11 +1,12 @@
 //! Obeys the commands of a text: what becomes of tasks, and what the thread is told.
 
-use super::Server;
 use super::operate::{self, Asker, MOST_LISTED};
+use super::{Server, decided};
 use crate::command::{Command, Commands, Found, TaskName};
 use crate::publish::answer;
 use crate::publish::status::status_table;
 use crate::queue::verdict::{PublishVerdict, StopVerdict, publish_verdict};
+use crate::store::audit::Entry;
 use crate::store::models::{TaskFilter, TaskView};
 use crate::store::{StoreError, TaskChange};
 use crate::webhook::event::TextEvent;
@@ -21,6 +22,8 @@ pub(super) struct Obeyed {
     pub(super) quiet: bool,
     /// Tells that everything in the thread was stopped, whatever of it comes late.
     pub(super) stopped: bool,
+    /// Tells of each command, for the audit log.
+    pub(super) audit: Vec<Entry>,
 }
 
 /// The tasks that a command means, or why it means none.
@@ -53,6 +56,7 @@ pub(super) async fn obey(
 ) -> Result<Obeyed, StoreError> {
     let mut obeyed = Obeyed { quiet: true, ..Obeyed::default() };
     for found in &commands.found {
+        let before = obeyed.changes.len();
         match &found.command {
             Ok(Command::Stop(task)) => stop(server, event, task.as_ref(), &mut obeyed).await?,
             Ok(Command::Publish(task)) => publish(server, event, task.as_ref(), &mut obeyed).await?,
@@ -65,12 +69,17 @@ pub(super) async fn obey(
                 obeyed.parts.push(answer::usage_part(usage));
             }
         }
+        obeyed.audit.push(decided::command(event, found, obeyed.changes.len() - before));
     }
     if commands.more > 0 {
         obeyed.quiet = false;
         obeyed.parts.push(answer::too_many_part(commands.more));
     }
     Ok(obeyed)
+}
+
+fn asker<'a>(event: &'a TextEvent, why: &'a str) -> Asker<'a> {
+    Asker { actor: &event.sender.login, actor_id: Some(event.sender.id), why }
 }
 
 async fn stop(
@@ -102,7 +111,7 @@ async fn stop(
         // A brief from before that comes late is meant, too.
         obeyed.stopped = true;
     }
-    let asker = Asker { actor: &event.sender.login, why: "`/stop` in the thread" };
+    let asker = asker(event, "`/stop` in the thread");
     for task in &tasks {
         let (mut verdict, change) = operate::stop(task, asker);
         match change {
@@ -133,7 +142,7 @@ async fn publish(
             return Ok(());
         }
     };
-    let asker = Asker { actor: &event.sender.login, why: "`/work publish` in the thread" };
+    let asker = asker(event, "`/work publish` in the thread");
     let parts = obeyed.parts.len();
     for task in &tasks {
         if name.is_none() && publish_verdict(task.state, task.publishing) != PublishVerdict::Publish {

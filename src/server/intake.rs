@@ -6,11 +6,12 @@ use thiserror::Error;
 
 use super::command::{self, Obeyed};
 use super::policy::Judge;
-use super::{Server, access, guarded, live, locate, refusal, rescan, withdraw};
+use super::{Server, access, decided, guarded, live, locate, refusal, rescan, withdraw};
 use crate::authorize::lanes;
 use crate::brief::{
     self, BriefId, Diagnostic, Extraction, Fence, Severity, SourceKind, extract, text_digest,
 };
+use crate::command::Commands;
 use crate::command::find;
 use crate::config::LaneConfig;
 use crate::crash;
@@ -175,6 +176,8 @@ async fn look_at_text(
         intake.ignored = Some(format!("`{login}` has the permission `{found}` only"));
         if asks {
             intake.effects = refusal::permission(server, event, (login, id), found).await?;
+            let error = format!("`{login}` (id {id}) has the permission `{found}` only");
+            intake.audit = decided::not_allowed(event, &extraction, &commands, &error);
         }
         return Ok(intake);
     }
@@ -183,6 +186,8 @@ async fn look_at_text(
         intake.ignored = Some(format!("{} ({rule})", error.message));
         if asks {
             intake.effects = refusal::policy(server, event, &event.sender.id.to_string(), &error).await?;
+            intake.audit =
+                decided::not_allowed(event, &extraction, &commands, &format!("{} ({rule})", error.code));
         }
         return Ok(intake);
     }
@@ -192,6 +197,8 @@ async fn look_at_text(
     if let Some((error, rule)) = &place_refused {
         tracing::warn!(code = error.code, rule, thread = event.url, "briefs are refused");
         intake.effects = refusal::policy(server, event, error.code, error).await?;
+        let error = format!("{} ({rule})", error.code);
+        intake.audit = decided::not_allowed(event, &extraction, &Commands::default(), &error);
     }
     let digests: Vec<String> =
         extraction.fences.iter().map(|fence| text_digest(&fence.text).to_string()).collect();
@@ -209,7 +216,10 @@ async fn look_at_text(
         };
         match accepted {
             Ok(accepted) => intake.accepted.push(accepted),
-            Err(mut found) => problems.append(&mut found),
+            Err(mut found) => {
+                intake.audit.push(decided::wrong(event, fence, &found));
+                problems.append(&mut found);
+            }
         }
     }
     if !intake.accepted.is_empty() {
@@ -229,6 +239,7 @@ async fn look_at_text(
 /// Owes what commands are answered: a comment, or a reaction where the runs' own results tell the rest.
 fn answer(intake: &mut Intake, event: &TextEvent, obeyed: Obeyed) {
     intake.changes = obeyed.changes;
+    intake.audit.extend(obeyed.audit);
     if obeyed.stopped {
         let (repository, number) = (event.home.id, event.thread.number);
         intake.withdrawn = Some(Withdrawal::Stopped { repository, number, at_ms: event.updated_at_ms });

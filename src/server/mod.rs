@@ -7,10 +7,12 @@
 
 pub mod access;
 pub mod attempt;
+pub mod audit_sink;
 mod catch_up;
 mod clock;
 mod command;
 mod conclude;
+mod decided;
 pub mod dispatcher;
 pub mod engine;
 pub mod execute;
@@ -38,13 +40,17 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use audit_sink::SinkTrouble;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::error::log_internal;
 use crate::github::GitHub;
 use crate::run::mirror::Mirrors;
+use crate::store::SERVER;
+use crate::store::audit::Entry;
 use engine::Engine;
 use lanes::Lanes;
 
@@ -82,6 +88,8 @@ pub struct Server {
     pub lanes: Lanes,
     /// Holds the mirrors of the repositories.
     pub mirrors: Mirrors,
+    /// Tells what keeps entries of the audit log from their sink.
+    pub sink_trouble: SinkTrouble,
     /// Is cancelled when what is owed may wait for the next start.
     pub end: CancellationToken,
     /// Counts the runs.
@@ -110,6 +118,7 @@ impl Server {
         self.tracker.spawn(clock::work(self.clone()));
         self.tracker.spawn(retention::work(self.clone()));
         self.tracker.spawn(catch_up::work(self.clone()));
+        self.tracker.spawn(audit_sink::work(self.clone()));
     }
 
     /// Ends what runs and then the workers: running work gets `grace`, then its tasks go back to the
@@ -125,6 +134,9 @@ impl Server {
             }
         }
         let _ = tokio::time::timeout(LAST_WRITES, self.nothing_due()).await;
+        if let Err(error) = self.store.audit(Entry::new("server-stopped", SERVER, "")).await {
+            log_internal("the server's end cannot be entered into the audit log", &error);
+        }
         self.end.cancel();
         self.tracker.close();
         if tokio::time::timeout(ABORT, self.tracker.wait()).await.is_err() {
@@ -167,5 +179,5 @@ async fn guarded<T: Send + 'static>(
     what: &str,
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, String> {
-    tokio::spawn(work).await.map_err(|error| crate::error::log_internal(what, &error))
+    tokio::spawn(work).await.map_err(|error| log_internal(what, &error))
 }

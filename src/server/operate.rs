@@ -7,11 +7,9 @@ use crate::error::UserError;
 use crate::publish::answer::cancelled_comment;
 use crate::publish::status::TaskLine;
 use crate::queue::verdict::{PublishVerdict, StopVerdict, publish_verdict, stop_verdict};
+use crate::store::audit::{Entry, Status, Target};
 use crate::store::models::{Effect, EffectPayload, TaskFilter, TaskView};
-use crate::store::{Act, Store, StoreError, TaskChange};
-
-/// Stands for whoever has the server's command line.
-const OPERATOR: &str = "operator";
+use crate::store::{Act, OPERATOR, Store, StoreError, TaskChange};
 
 /// How many tasks are listed.
 pub const MOST_LISTED: u32 = 50;
@@ -21,13 +19,16 @@ pub const MOST_LISTED: u32 = 50;
 pub struct Asker<'a> {
     /// Names who: an account on GitHub, or `operator`.
     pub actor: &'a str,
+    /// Holds the account's id on GitHub, where it is one.
+    pub actor_id: Option<u64>,
     /// Tells by what, for people.
     pub why: &'a str,
 }
 
 impl Asker<'_> {
     fn change(self, task: &TaskView, act: Act) -> TaskChange {
-        TaskChange { task: task.id, act, actor: self.actor.to_owned(), why: self.why.to_owned() }
+        let (actor, why) = (self.actor.to_owned(), self.why.to_owned());
+        TaskChange { task: task.id, act, actor, actor_id: self.actor_id, why }
     }
 }
 
@@ -124,6 +125,17 @@ pub enum Outcome {
     Nothing,
 }
 
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::Stopping => "stopping",
+            Self::Publishing => "publishing",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
 /// How often a change is tried anew when its task went on meanwhile.
 const TRIES: usize = 5;
 
@@ -135,8 +147,8 @@ pub async fn stop_for_operator(
     store: &Store,
     name: &str,
 ) -> Result<Result<(Done, Option<TaskChange>), UserError>, StoreError> {
-    let asker = Asker { actor: OPERATOR, why: "`codex-brief stop` on the server" };
-    for_operator(store, name, |task| {
+    let asker = Asker { actor: OPERATOR, actor_id: None, why: "`codex-brief stop` on the server" };
+    for_operator(store, name, asker, |task| {
         let (verdict, change) = stop(task, asker);
         match verdict {
             StopVerdict::Cancel => (Outcome::Cancelled, change, Some(cancelled_effect(task, asker))),
@@ -150,6 +162,7 @@ pub async fn stop_for_operator(
 async fn for_operator(
     store: &Store,
     name: &str,
+    asker: Asker<'_>,
     decide: impl Fn(&TaskView) -> (Outcome, Option<TaskChange>, Option<Effect>),
 ) -> Result<Result<(Done, Option<TaskChange>), UserError>, StoreError> {
     let mut tried = 0;
@@ -157,7 +170,10 @@ async fn for_operator(
         tried += 1;
         let task = match find(store, name).await? {
             Ok(task) => task,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => {
+                store.audit(operators(asker, name, None, &error.message)).await?;
+                return Ok(Err(error));
+            }
         };
         let (outcome, change, effect) = decide(&task);
         match store.change_tasks(change.as_slice(), effect.as_slice()).await {
@@ -165,11 +181,29 @@ async fn for_operator(
             Err(StoreError::Changed(_)) if tried < TRIES => continue,
             Err(error) => return Err(error),
         }
+        store.audit(operators(asker, name, Some(&task), outcome.as_str())).await?;
         let now = match find(store, &task.brief.id.to_string()).await? {
             Ok(now) => now,
             Err(error) => return Ok(Err(error)),
         };
         return Ok(Ok((Done { outcome, task: line(store, &now).await? }, change)));
+    }
+}
+
+/// Makes the entry of a command of the operator; without a task it was refused.
+fn operators(asker: Asker<'_>, name: &str, task: Option<&TaskView>, outcome: &str) -> Entry {
+    let entry = Entry::new("command", asker.actor, asker.why).with("name", name);
+    match task {
+        Some(task) => {
+            let target = Target {
+                task: Some(task.id),
+                brief: Some(task.brief.id.to_string()),
+                run: task.run.clone(),
+                ..Target::default()
+            };
+            entry.about(target).with("outcome", outcome)
+        }
+        None => entry.ended(Status::Refused).with("error", outcome),
     }
 }
 
@@ -200,8 +234,8 @@ impl Server {
     /// # Errors
     /// Fails as the store does.
     pub async fn publish_task(&self, name: &str) -> Result<Result<Done, UserError>, StoreError> {
-        let asker = Asker { actor: OPERATOR, why: "`codex-brief publish` on the server" };
-        let done = for_operator(&self.store, name, |task| {
+        let asker = Asker { actor: OPERATOR, actor_id: None, why: "`codex-brief publish` on the server" };
+        let done = for_operator(&self.store, name, asker, |task| {
             let (verdict, change) = publish(task, asker);
             match verdict {
                 PublishVerdict::Publish | PublishVerdict::Publishing => (Outcome::Publishing, change, None),

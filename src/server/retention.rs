@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::Server;
 use crate::error::log_internal;
 use crate::run::workspace::RunDirs;
-use crate::store::{Store, StoreError};
+use crate::store::audit::Entry;
+use crate::store::{SERVER, Store, StoreError};
 
 /// How long a start's other work goes first.
 const FIRST: Duration = Duration::from_secs(5);
@@ -41,6 +42,12 @@ async fn remove(server: &Server) -> Result<(), StoreError> {
         logs = remove_logs(&server.store, &server.config.server.state_dir.join("runs"), before).await?;
     }
     tracing::info!(bodies, runs, blobs, logs, "removed what is past its time");
+    let removed = [("bodies", bodies), ("runs", runs), ("blobs", blobs), ("logs", logs)];
+    if removed.iter().any(|(_, count)| *count > 0) {
+        let entry = Entry::new("retention", SERVER, "removed what is past its time");
+        let counted = |entry: Entry, (name, count): (&str, u64)| entry.with(name, count.to_string());
+        server.store.audit(removed.into_iter().fold(entry, counted)).await?;
+    }
     Ok(())
 }
 

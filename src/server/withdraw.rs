@@ -24,7 +24,7 @@ pub(super) async fn look(server: &Server, event: &Withdrawn) -> Result<Intake, S
         }
     };
     let mut intake = Intake { withdrawn: Some(withdrawal), ..Intake::default() };
-    let asker = Asker { actor: &event.actor, why };
+    let asker = Asker { actor: &event.actor, actor_id: event.actor_id, why };
     let mut cancelled = Vec::new();
     for task in affected(server, event).await? {
         let stops = server.config.queue.running_on_withdrawal == OnWithdrawal::Stop;

@@ -3,7 +3,7 @@
 
 use sqlx::{Row, Sqlite, Transaction};
 
-use super::audit::{self, About};
+use super::audit::{self, About, Actor};
 use super::models::Effect;
 use super::sqlite::{Store, StoreError, now_ms};
 use super::{effects, labels};
@@ -17,6 +17,8 @@ pub struct TaskChange {
     pub act: Act,
     /// Names who wants it: an account on GitHub, `operator` or `server`.
     pub actor: String,
+    /// Holds the account's id on GitHub, where it is one.
+    pub actor_id: Option<u64>,
     /// Tells why, for people.
     pub why: String,
 }
@@ -49,7 +51,8 @@ pub(super) async fn apply(tx: &mut Transaction<'_, Sqlite>, change: &TaskChange)
         Act::Republish => ("republished", Some(republish(tx, change.task).await?)),
     };
     let about = About { task: Some(change.task), run: run.as_deref() };
-    audit::record(tx, about, event, &change.actor, &change.why).await?;
+    let actor = Actor::known(&change.actor, change.actor_id);
+    audit::record(tx, about, event, actor, &change.why).await?;
     labels::owe_of_task(tx, change.task).await
 }
 
@@ -145,7 +148,8 @@ impl Store {
 
     /// Lets a task be published again whose publishing GitHub refused; returns whether it was so.
     pub async fn republish_task(&self, task: i64, actor: &str) -> Result<bool, StoreError> {
-        let change = TaskChange { task, act: Act::Republish, actor: actor.to_owned(), why: String::new() };
+        let actor = actor.to_owned();
+        let change = TaskChange { task, act: Act::Republish, actor, actor_id: None, why: String::new() };
         match self.change_tasks(&[change], &[]).await {
             Ok(()) => Ok(true),
             Err(StoreError::Changed(_)) => Ok(false),
@@ -197,7 +201,7 @@ mod tests {
     }
 
     fn change(task: i64, act: Act) -> [TaskChange; 1] {
-        [TaskChange { task, act, actor: "maria".to_owned(), why: "enough".to_owned() }]
+        [TaskChange { task, act, actor: "maria".to_owned(), actor_id: Some(9), why: "enough".to_owned() }]
     }
 
     fn is_changed<T: std::fmt::Debug>(result: Result<T, StoreError>) -> bool {

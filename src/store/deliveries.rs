@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use super::audit::{self, Entry, SERVER, Status, Target};
 use super::changes::{self, TaskChange};
 use super::models::{BriefRow, Effect, Origin, PendingDelivery};
 use super::sources::{self, SeenRepository, Withdrawal};
@@ -44,6 +45,8 @@ pub struct Intake {
     pub budgets: BTreeMap<String, Budget>,
     /// Holds what is owed to GitHub.
     pub effects: Vec<Effect>,
+    /// Holds what else was decided, for the audit log.
+    pub audit: Vec<Entry>,
     /// Tells why nothing came of it.
     pub ignored: Option<String>,
 }
@@ -117,12 +120,17 @@ impl Store {
 
     /// Gives a delivery up; its body stays in the store.
     pub async fn fail_delivery(&self, id: i64, reason: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE deliveries SET state = 'failed', reason = ? WHERE id = ?")
-            .bind(reason)
-            .bind(id)
-            .execute(&self.writer)
-            .await?;
-        Ok(())
+        let mut tx = self.begin().await?;
+        let failed =
+            sqlx::query("UPDATE deliveries SET state = 'failed', reason = ? WHERE id = ? RETURNING guid")
+                .bind(reason)
+                .bind(id)
+                .fetch_optional(&mut *tx)
+                .await?;
+        let target = Target { delivery: failed.map(|row| row.get("guid")), ..Target::default() };
+        let entry = Entry::new("delivery-given-up", SERVER, "").about(target).ended(Status::Failure);
+        audit::append(&mut tx, entry.with("error", reason)).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Returns the digests of all briefs that a text has had.
@@ -153,6 +161,9 @@ impl Store {
         }
         if let Some(withdrawal) = intake.withdrawn {
             sources::withdraw(&mut tx, withdrawal).await?;
+        }
+        for entry in &intake.audit {
+            audit::append(&mut tx, entry.clone()).await?;
         }
         for change in &intake.changes {
             changes::apply(&mut tx, change).await?;

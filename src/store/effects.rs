@@ -3,6 +3,7 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
+use super::audit::{self, Entry, SERVER, Status};
 use super::models::Effect;
 use super::sqlite::{Store, StoreError, now_ms, signed, unsigned};
 use crate::error::log_internal;
@@ -41,6 +42,22 @@ pub(super) async fn owe(tx: &mut Transaction<'_, Sqlite>, effect: &Effect) -> Re
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// Enters that an effect is confirmed, or with `given_up` why it never will be.
+pub(super) async fn tell(
+    tx: &mut Transaction<'_, Sqlite>,
+    effect: &Effect,
+    given_up: Option<&str>,
+) -> Result<(), StoreError> {
+    let target = audit::thread(effect.repository_id, &effect.repository, effect.thread_number);
+    let action = if given_up.is_some() { "given-up" } else { "confirmed" };
+    let entry = Entry::new(action, SERVER, "").about(target);
+    let mut entry = entry.with("kind", effect.payload.kind()).with("key", &effect.key);
+    if let Some(error) = given_up {
+        entry = entry.ended(Status::Failure).with("error", error);
+    }
+    audit::append(tx, entry).await
 }
 
 impl Store {
@@ -143,6 +160,7 @@ impl Store {
         remote_id: Option<u64>,
         anew: bool,
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
         sqlx::query(
             "UPDATE effects SET remote_id = COALESCE(?, remote_id), written_at = ?, rewritten = rewritten + ?,
                  state = CASE WHEN version = ? THEN 'done' ELSE state END,
@@ -156,9 +174,10 @@ impl Store {
         .bind(effect.version)
         .bind(now_ms() + EDIT_DISTANCE_MS)
         .bind(effect.id)
-        .execute(&self.writer)
+        .execute(&mut *tx)
         .await?;
-        Ok(())
+        tell(&mut tx, effect, None).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Puts an effect off after a failure that may pass.
@@ -179,13 +198,15 @@ impl Store {
 
     /// Gives an effect up after a failure that will not pass.
     pub async fn give_up_effect(&self, effect: &Effect, reason: &str) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
         sqlx::query("UPDATE effects SET state = 'given_up', reason = ? WHERE id = ? AND version = ?")
             .bind(reason)
             .bind(effect.id)
             .bind(effect.version)
-            .execute(&self.writer)
+            .execute(&mut *tx)
             .await?;
-        Ok(())
+        tell(&mut tx, effect, Some(reason)).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Counts the refusals that an installation was told in the last hour, or is about to be told.

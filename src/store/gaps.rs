@@ -306,9 +306,8 @@ mod tests {
             ("issues here", Some("pending"))
         );
         assert_eq!(rows[1].reason.as_deref(), Some("gone"));
-        let audit = sqlx::query("SELECT detail FROM audit WHERE event = 'gap'");
-        let told: String = audit.fetch_one(&store.reader).await.unwrap().get("detail");
-        assert_eq!(told, closed.summary());
+        let told = store.audit_head().await.unwrap().unwrap().entry().unwrap();
+        assert_eq!((told.action.as_str(), told.reason), ("gap", closed.summary()));
         // What was lost is not asked for again.
         store.note_missed(&both, NO_SPAN).await.unwrap();
         assert_eq!(store.gaps(9).await.unwrap().len(), 1);

@@ -4,7 +4,7 @@
 //! One connection writes, in transactions that begin with `BEGIN IMMEDIATE`; others read. A commit
 //! is on the disk when it returns (`synchronous=FULL`).
 
-mod audit;
+pub mod audit;
 pub mod backup;
 pub mod blobs;
 mod budgets;
@@ -25,7 +25,7 @@ mod sqlite;
 mod tasks;
 mod wal;
 
-pub use audit::{AuditEntry, SERVER};
+pub use audit::{AuditEntry, OPERATOR, SERVER};
 pub use budgets::{DAY_MS, Spent};
 pub use changes::{Act, StopWish, TaskChange};
 pub use check::refusal;

@@ -175,6 +175,7 @@ impl Store {
             .bind(effect.id)
             .execute(&mut *tx)
             .await?;
+        effects::tell(&mut tx, effect, refused.then_some(reason.unwrap_or_default())).await?;
         end_task(&mut tx, task, event, reason, owed).await?;
         crash::point("done.before-commit");
         Ok(tx.commit().await?)

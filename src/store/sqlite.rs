@@ -12,6 +12,8 @@ use sqlx::{Connection, Sqlite, Transaction};
 use thiserror::Error;
 use tokio::sync::Mutex;
 
+use super::audit;
+
 /// How long a statement waits for another process that has locked the file.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
@@ -84,7 +86,14 @@ impl Store {
         sqlx::migrate!("migrations/sqlite").run(&writer).await?;
         let reader =
             SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await?;
-        Ok(Self { writer, reader, written: Arc::default() })
+        let store = Self { writer, reader, written: Arc::default() };
+        let mut tx = store.begin().await?;
+        let adopted = audit::adopt(&mut tx).await?;
+        tx.commit().await?;
+        if adopted > 0 {
+            tracing::info!(entries = adopted, "the audit log is a chain from now on");
+        }
+        Ok(store)
     }
 
     /// Opens a file that is there, for reading alone.
@@ -92,6 +101,19 @@ impl Store {
         let options = SqliteConnectOptions::new().filename(file).read_only(true).busy_timeout(BUSY);
         let reader = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
         Ok(Self { writer: reader.clone(), reader, written: Arc::default() })
+    }
+
+    /// Opens a store of this program's schema to write to it beside the server; makes and migrates nothing.
+    pub async fn open_beside(file: &Path) -> Result<Self, StoreError> {
+        let store = Self::open_to_read(file).await?;
+        store.close().await;
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY);
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+        Ok(Self { writer: writer.clone(), reader: writer, written: Arc::default() })
     }
 
     /// Begins a transaction that may write.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
-use super::audit::{self, About, SERVER};
+use super::audit::{self, About, Actor, SERVER};
 use super::labels;
 use super::models::{BriefRow, ClaimedTask, EarlierRun, HeldBy, TaskFilter, TaskView};
 use super::sqlite::{Store, StoreError, now_ms, signed, unsigned};
@@ -58,7 +58,8 @@ pub(super) async fn insert(
     .execute(&mut **tx)
     .await?;
     let about = About { task: Some(done.last_insert_rowid()), run: None };
-    audit::record(tx, about, "queued", &brief.requested_by, &brief.source_url).await?;
+    let asker = Actor::account(&brief.requested_by, brief.requested_by_id);
+    audit::record(tx, about, "queued", asker, &brief.source_url).await?;
     labels::owe_of_task(tx, done.last_insert_rowid()).await?;
     Ok(1)
 }
@@ -187,7 +188,7 @@ impl Store {
         let rows = sqlx::query(
             "SELECT id FROM (
                  SELECT id, changed_at, (SELECT COUNT(*) FROM audit WHERE task_id = tasks.id
-                     AND event = 'republished' AND actor = ?1) AS tries
+                     AND action = 'republished' AND actor_id = ?1) AS tries
                  FROM tasks WHERE state = 'blocked' AND block_reason = 'publishing')
              WHERE tries < 20 AND MIN(changed_at, ?2) + ?3 * (1 << MIN(tries, 6)) <= ?2",
         )

@@ -51,6 +51,8 @@ pub struct Withdrawn {
     pub thread: Thread,
     /// Names who did it, whoever that is: it only takes away.
     pub actor: String,
+    /// Holds the id of that account.
+    pub actor_id: Option<u64>,
     /// Tells where the repository is.
     pub home: Home,
 }
@@ -224,7 +226,9 @@ fn withdrawn(kind: Kind, payload: &Payload, home: &Home) -> Option<Withdrawn> {
     };
     let title = thread.title.clone().unwrap_or_default();
     let actor = payload.sender.as_ref().map_or("somebody", |sender| &sender.login).to_owned();
-    Some(Withdrawn { what, thread: Thread { number: thread.number?, title }, actor, home: home.clone() })
+    let actor_id = payload.sender.as_ref().map(|sender| sender.id);
+    let thread = Thread { number: thread.number?, title };
+    Some(Withdrawn { what, thread, actor, actor_id, home: home.clone() })
 }
 
 fn text(
@@ -302,7 +306,7 @@ mod tests {
     fn what(event: &str, action: &str, more: serde_json::Value) -> What {
         match parsed(event, action, more).meaning {
             Meaning::Withdrawn(withdrawn) => {
-                assert_eq!((withdrawn.thread.number, withdrawn.actor.as_str()), (12, "robot"));
+                assert_eq!((withdrawn.thread.number, withdrawn.actor_id), (12, Some(9)));
                 withdrawn.what
             }
             other => panic!("{other:?}"),

@@ -8,6 +8,7 @@
 
 mod architecture;
 mod attacks;
+mod audit;
 mod briefs;
 mod changeset;
 mod clock;
@@ -17,6 +18,7 @@ mod demo;
 mod doctor;
 mod egress;
 mod failures;
+mod fuzz;
 mod github;
 mod honeytokens;
 mod hostile;

@@ -184,7 +184,7 @@ impl Bench {
         let earlier: Vec<String> = earlier.collect();
         let earlier: Vec<&str> = earlier.iter().map(String::as_str).collect();
         let claimed = self.engine.store.audit_of_task(task.id).await?;
-        let runs = claimed.iter().filter(|entry| entry.event == "claimed").count();
+        let runs = claimed.iter().filter(|entry| entry.action == "claimed").count();
         Ok(super::expect::told(task.state, why, runs, &earlier))
     }
 

@@ -276,7 +276,7 @@ async fn lease_lost(cast: &Cast, word: &str) -> anyhow::Result<Played> {
 
 /// Makes the wish of somebody in the rehearsal.
 fn change(task: i64, act: Act) -> TaskChange {
-    TaskChange { task, act, actor: SERVER.to_owned(), why: "it is a rehearsal".to_owned() }
+    TaskChange { task, act, actor: SERVER.to_owned(), actor_id: None, why: "it is a rehearsal".to_owned() }
 }
 
 async fn stop_running(cast: &Cast, word: &str) -> anyhow::Result<Played> {

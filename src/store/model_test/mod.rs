@@ -262,8 +262,13 @@ impl World {
         let row = &self.model.tasks[&task];
         let payload = EffectPayload::Comment { marker: String::new(), body: "stopped".to_owned() };
         let owed = Effect::for_brief(&brief(0, "any", "guid"), format!("result:{}", row.brief), payload);
-        let change =
-            TaskChange { task, act: Act::Cancel, actor: "maria".to_owned(), why: "stopped".to_owned() };
+        let change = TaskChange {
+            task,
+            act: Act::Cancel,
+            actor: "maria".to_owned(),
+            actor_id: Some(9),
+            why: "stopped".to_owned(),
+        };
         let done = match self.store.change_tasks(&[change], std::slice::from_ref(&owed)).await {
             Ok(()) => true,
             Err(StoreError::Changed(_)) => false,

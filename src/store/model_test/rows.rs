@@ -29,7 +29,7 @@ impl World {
                 changeset, reason) FROM runs
             UNION ALL SELECT 'effect' || json_array(id, key, payload, version, state, attempts, not_before,
                 written_at, reason) FROM effects
-            UNION ALL SELECT 'audit' || json_array(id, task_id, run_id, event, actor, detail) FROM audit";
+            UNION ALL SELECT 'audit' || entry FROM audit";
         let rows = sqlx::query(all).fetch_all(&self.store.writer).await.unwrap();
         rows.iter().map(|row| row.get("line")).collect()
     }

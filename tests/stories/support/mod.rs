@@ -90,6 +90,12 @@ impl Town {
         self
     }
 
+    /// Tells the server to end, and waits until it has; nothing serves until [`Self::start_again`].
+    pub(crate) async fn end(&mut self) {
+        self.server.tell_to_end().unwrap();
+        assert!(self.server.ended(SOON).await.unwrap().success());
+    }
+
     /// Runs a command of the operator and returns its exit code, what it printed and what it told.
     pub(crate) async fn operator(&self, arguments: &[&str]) -> (i32, String, String) {
         let mut command = tokio::process::Command::new(PROGRAM);

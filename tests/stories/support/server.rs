@@ -122,10 +122,15 @@ impl ServerProcess {
 
     /// Tells the server to end, as an operator does, and waits until it has ended.
     pub(crate) async fn terminate(mut self) -> anyhow::Result<ExitStatus> {
-        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into()?);
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)?;
+        self.tell_to_end()?;
         // The simulated GitHub lives on this runtime and must go on meanwhile.
         Ok(tokio::task::spawn_blocking(move || self.child.wait()).await??)
+    }
+
+    /// Tells the server to end, as an operator does.
+    pub(crate) fn tell_to_end(&self) -> anyhow::Result<()> {
+        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into()?);
+        Ok(nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)?)
     }
 
     /// Kills the server as a crash would; its log stays.
