@@ -169,7 +169,8 @@ async fn a_locked_store_stops_a_start_and_delays_a_server_that_loses_nothing() {
 async fn a_full_disk_delays_a_server_that_stays_up_and_loses_nothing() {
     let mut town = Town::new().await;
     town.server.kill();
-    // The store's disk is small; the other folders lie elsewhere, so that the run itself can end.
+    // The store's disk is small, yet holds a write-ahead log of the 4 MiB at which SQLite empties it; the other
+    // folders lie elsewhere, so that the run itself can end.
     let (state, elsewhere) = (town.state(), town.folder.path().join("elsewhere"));
     let folders = ["runs", "blobs", "mirrors"];
     folders.iter().for_each(|name| fs::create_dir_all(elsewhere.join(name)).unwrap());
@@ -179,7 +180,7 @@ async fn a_full_disk_delays_a_server_that_stays_up_and_loses_nothing() {
         .map(|name| format!("mkdir '{state_}/{name}'; mount --bind '{elsewhere}/{name}' '{state_}/{name}'\n"))
         .collect();
     let small =
-        format!("mount -t tmpfs -o size=2m,mode=700 small '{state_}'; chmod 700 '{elsewhere}'/*\n{binds}");
+        format!("mount -t tmpfs -o size=8m,mode=700 small '{state_}'; chmod 700 '{elsewhere}'/*\n{binds}");
     let script = in_own_mounts(&town, &small);
     town.start_as(&script);
     let slow = brief(&[("slow", "sleep 5\necho x > x.txt")], &["x.txt"]);
