@@ -1,4 +1,5 @@
 //! Who may run what, and where: rules without I/O; looking things up is the caller's work.
 
+pub mod approval;
 pub mod lanes;
 pub mod permission;

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use super::approval::Approval;
 
 /// One lane as the operator wrote it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LaneConfig {
     /// Names the lane; briefs give it as `executor`.
@@ -20,6 +22,9 @@ pub struct LaneConfig {
     /// repository on which the App is installed.
     #[serde(default)]
     pub repositories: Vec<String>,
+    /// Tells whose approval a brief needs before it runs.
+    #[serde(default)]
+    pub approval: Approval,
     /// Tells what the steps can reach.
     #[serde(default)]
     pub network: Network,
@@ -48,6 +53,7 @@ impl LaneConfig {
             kind: LaneKind::default(),
             enabled: true,
             repositories: Vec::new(),
+            approval: Approval::default(),
             network: Network::default(),
             sandbox: SandboxKind::default(),
             parallel: 1,
@@ -59,7 +65,7 @@ impl LaneConfig {
 }
 
 /// How a lane runs steps.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LaneKind {
     /// Runs them as processes of this machine.
@@ -68,7 +74,7 @@ pub enum LaneKind {
 }
 
 /// What the steps of a lane can reach.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Network {
     /// Nothing but a loopback of their own.
@@ -79,7 +85,7 @@ pub enum Network {
 }
 
 /// What isolates the steps of a lane.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SandboxKind {
     /// The `bwrap` program; the lane takes no work where it is missing.
@@ -90,7 +96,7 @@ pub enum SandboxKind {
 }
 
 /// The bounds of one step.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Bounds a step's wall time, in seconds.

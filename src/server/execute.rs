@@ -8,30 +8,42 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::approval::Leave;
 use super::engine::Engine;
+use super::intake::LookError;
 use super::lanes::LaneEntry;
 use super::locate::locate;
 use super::recover::Loss;
 use super::running::{Cut, Registration};
-use super::{Server, access, conclude, lease, live, recover};
+use super::{Server, access, approval, conclude, lease, live, recover};
 use crate::brief::{self, Brief, Origin};
 use crate::config::SandboxKind;
 use crate::crash;
 use crate::error::log_internal;
 use crate::github::GitHubError;
 use crate::lane::{Slot, leftovers};
+use crate::run::changeset::CommitId;
 use crate::run::mirror::{Mirror, Remote};
 use crate::run::report::{Problem, RunReport, RunStatus, StepReport, StepStatus};
 use crate::run::steps::StepEvent;
 use crate::server::attempt::{Judged, Order, attempt, blank_report, internal, problem};
-use crate::store::StoreError;
 use crate::store::models::ClaimedTask;
+use crate::store::{Ask, StoreError};
 
 /// How long to wait before the store is tried again.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
 
 /// How often a fetch is tried.
 const FETCHES: usize = 4;
+
+/// What a fetch brings.
+#[derive(Debug)]
+pub(super) enum Ready {
+    /// The repository, and the commit that the run starts from where that is not left to its branch.
+    Start(Arc<Mirror>, Option<CommitId>),
+    /// The run may not start before this is approved.
+    Ask(Box<Ask>),
+}
 
 /// Runs a claimed task, on what GitHub has, until its work has ended and is stored.
 pub async fn run(server: &Server, entry: &LaneEntry, slot: Slot, task: ClaimedTask) {
@@ -45,7 +57,7 @@ pub(super) async fn carry_out(
     entry: &LaneEntry,
     slot: Slot,
     task: &ClaimedTask,
-    fetch: impl AsyncFnOnce(CancellationToken) -> Result<Arc<Mirror>, Problem>,
+    fetch: impl AsyncFnOnce(CancellationToken) -> Result<Ready, Problem>,
 ) {
     tracing::info!(run = task.run_id, brief = task.brief.id.short(), lane = task.lane, "run begins");
     let registered = engine.running.begin(task, &engine.abort);
@@ -116,6 +128,13 @@ async fn settle(
 
 async fn settle_once(engine: &Engine, task: &ClaimedTask, judged: &Judged) -> Result<(), StoreError> {
     let wish = engine.store.stop_wish(task.id).await?;
+    if wish.is_none()
+        && let Some(ask) = &judged.ask
+    {
+        engine.store.ask_again(task, ask).await?;
+        engine.wakes.owed.notify_one();
+        return Ok(());
+    }
     if wish.is_none() && engine.abort.is_cancelled() && !is_whole(judged) {
         engine.store.hand_back(task).await?;
         tracing::info!(run = task.run_id, "the task went back to the queue");
@@ -155,7 +174,7 @@ fn try_again_ms(task: &ClaimedTask, now_ms: i64) -> Option<i64> {
 fn outdated(task: &ClaimedTask) -> Judged {
     let mut report = blank_report(&task.run_id, &task.brief.id, None, &task.brief.text);
     outdate(&mut report);
-    Judged { report, changeset: None, lane_lost: false }
+    Judged { report, changeset: None, lane_lost: false, ask: None }
 }
 
 /// Notes in a report that its brief is refused by today's rules.
@@ -182,15 +201,17 @@ async fn judge(
     task: &ClaimedTask,
     brief: &Brief,
     registered: &Registration<'_>,
-    fetch: impl AsyncFnOnce(CancellationToken) -> Result<Arc<Mirror>, Problem>,
+    fetch: impl AsyncFnOnce(CancellationToken) -> Result<Ready, Problem>,
 ) -> Judged {
-    let mirror = match fetch(registered.token.clone()).await {
-        Ok(mirror) => mirror,
-        Err(problem) => {
-            let mut report = blank_report(&task.run_id, &task.brief.id, Some(brief), &task.brief.text);
-            report.problem = Some(problem);
-            return Judged { report, changeset: None, lane_lost: false };
-        }
+    let (problem, ask, started) = match fetch(registered.token.clone()).await {
+        Ok(Ready::Start(mirror, base)) => (None, None, Some((mirror, base))),
+        Ok(Ready::Ask(ask)) => (None, Some(ask), None),
+        Err(problem) => (Some(problem), None, None),
+    };
+    let Some((mirror, base)) = started else {
+        let mut report = blank_report(&task.run_id, &task.brief.id, Some(brief), &task.brief.text);
+        report.problem = problem;
+        return Judged { report, changeset: None, lane_lost: false, ask };
     };
     let order = Order {
         run_id: &task.run_id,
@@ -198,6 +219,7 @@ async fn judge(
         brief,
         text: &task.brief.text,
         mirror: &mirror,
+        base,
         lane: &entry.lane,
         slot,
         runs_root: &engine.runs_root,
@@ -208,7 +230,7 @@ async fn judge(
     attempt(order, |event| tell(task, &event)).await
 }
 
-async fn fetch(server: &Server, task: &ClaimedTask, stop: CancellationToken) -> Result<Arc<Mirror>, Problem> {
+async fn fetch(server: &Server, task: &ClaimedTask, stop: CancellationToken) -> Result<Ready, Problem> {
     let repository = &task.brief.repository;
     let mirror = server
         .mirrors
@@ -222,8 +244,9 @@ async fn fetch(server: &Server, task: &ClaimedTask, stop: CancellationToken) -> 
             () = stop.cancelled() => Err(Unready::new(&"the run was ended", false, 0)),
         };
         let Unready { why, passing, least } = match fetched {
-            Ok(None) => return Ok(mirror),
-            Ok(Some(revoked)) => return Err(revoked),
+            Ok(Ok(Leave::Start(base))) => return Ok(Ready::Start(mirror, base)),
+            Ok(Ok(Leave::Ask(ask))) => return Ok(Ready::Ask(ask)),
+            Ok(Err(revoked)) => return Err(revoked),
             Err(unready) => unready,
         };
         if stop.is_cancelled() {
@@ -272,16 +295,16 @@ async fn fetch_once(
     server: &Server,
     task: &ClaimedTask,
     mirror: &Mirror,
-) -> Result<Option<Problem>, Unready> {
+) -> Result<Result<Leave, Problem>, Unready> {
     let unready = |error: GitHubError| {
         let passing = error.is_transient() || error.is_gone_installation();
         Unready::new(&error, passing, error.retry_after_ms(0))
     };
     if let Some(problem) = access::revoked(server, task).await.map_err(unready)? {
-        return Ok(Some(problem));
+        return Ok(Err(problem));
     }
     if let Some(problem) = live::withdrawn(server, task).await.map_err(unready)? {
-        return Ok(Some(problem));
+        return Ok(Err(problem));
     }
     let id = task.brief.source.repository_id;
     let location = locate(server, &task.brief).await.map_err(unready)?;
@@ -294,7 +317,12 @@ async fn fetch_once(
         server.github.forget_repository_name(place.installation, id).await;
         return Err(Unready::new(&error, error.is_passing(), 0));
     }
-    Ok(None)
+    let leave = approval::before_run(server, place, task, mirror).await;
+    leave.map_err(|error| match error {
+        LookError::GitHub(error) => unready(error),
+        LookError::Store(error) => Unready::new(&error, true, 1_000),
+        LookError::Defect(why) => Unready::new(&why, false, 0),
+    })
 }
 
 /// Logs progress; the output itself stays in the run's log files.
@@ -326,7 +354,7 @@ mod tests {
             let base_commit = "1111111111111111111111111111111111111111".parse().unwrap();
             Changeset { base_commit, entries: vec![], ignored: 0, refused: vec![], exceeded: None }
         };
-        Judged { report, changeset: collected.then(changeset), lane_lost: false }
+        Judged { report, changeset: collected.then(changeset), lane_lost: false, ask: None }
     }
 
     #[test]

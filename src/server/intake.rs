@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::access::{Who, lacking};
 use super::command::{self, Obeyed};
-use super::{Server, guarded, live, locate, rescan, withdraw};
+use super::{Server, approval, guarded, live, locate, rescan, withdraw};
 use crate::authorize::lanes::decide;
 use crate::authorize::permission::Permission;
 use crate::brief::{
@@ -128,6 +128,7 @@ async fn look(server: &Server, delivery: &PendingDelivery) -> Result<Intake, Loo
     let mut intake = match parsed.meaning {
         Meaning::Text(event) => look_at_text(server, delivery, &event).await?,
         Meaning::Withdrawn(event) => withdraw::look(server, &event).await?,
+        Meaning::Pressed(event) => approval::look(server, &event).await?,
         Meaning::Ignored(reason) => ignored(reason),
     };
     intake.repository = parsed.home.map(|home| SeenRepository {
@@ -188,14 +189,20 @@ async fn look_at_text(
             continue;
         }
         match accept(server, event, fence, &delivery.guid) {
-            Ok(accepted) => intake.accepted.push(accepted),
+            Ok(accepted) => match approval::first(server, place, &accepted.0, &accepted.1).await? {
+                Ok(ask) => {
+                    intake.asks.extend(ask);
+                    intake.accepted.push(accepted);
+                }
+                Err(error) => problems.push(about(fence, error)),
+            },
             Err(mut found) => problems.append(&mut found),
         }
     }
     owe(&mut intake, event, &extraction, problems, told_before.then_some(problems_key.as_str()));
     crash::point("authorised.before-record");
     intake.edited_to = event.edited.then_some(digests);
-    answer(&mut intake, event, command::obey(server, event, &commands).await?);
+    answer(&mut intake, event, command::obey(server, event, place, &commands).await?);
     if intake.accepted.is_empty() && intake.effects.is_empty() {
         intake.ignored = Some("every brief and command in it is known".to_owned());
     }
@@ -205,11 +212,12 @@ async fn look_at_text(
 /// Owes what commands are answered: a comment, or a reaction where the runs' own results tell the rest.
 fn answer(intake: &mut Intake, event: &TextEvent, obeyed: Obeyed) {
     intake.changes = obeyed.changes;
+    intake.decided = obeyed.decided;
     if obeyed.stopped {
         let (repository, number) = (event.home.id, event.thread.number);
         intake.withdrawn = Some(Withdrawal::Stopped { repository, number, at_ms: event.updated_at_ms });
     }
-    if obeyed.parts.is_empty() {
+    if obeyed.parts.is_empty() && intake.decided.is_empty() {
         return;
     }
     // GitHub has no reactions to a review.

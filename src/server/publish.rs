@@ -1,7 +1,8 @@
 //! Publishing a judged run: one commit, one branch, one pull request, each looked up first.
 
+use super::intake::LookError;
 use super::locate::locate_anew;
-use super::{Server, access, conclude, execute};
+use super::{Server, access, approval, conclude, execute};
 use crate::brief::{self, Brief, Origin, PullRequestOutput};
 use crate::crash;
 use crate::error::log_internal;
@@ -143,6 +144,12 @@ async fn publish_once(
     let place = location.place();
     if let Some(revoked) = access::revoked(server, task).await.map_err(failure)? {
         return Err(Failure::Final(revoked));
+    }
+    match approval::before_publishing(server, place, task, changeset.base_commit).await {
+        Ok(None) => {}
+        Ok(Some(problem)) => return Err(Failure::Final(problem)),
+        Err(LookError::GitHub(error)) => return Err(failure(error)),
+        Err(error) => return Err(Failure::Passing(error.to_string(), 1_000)),
     }
     fetch_base(server, task, place, changeset.base_commit).await?;
     crash::point("commit-built.before-commit");

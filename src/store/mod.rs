@@ -4,6 +4,7 @@
 //! One connection writes, in transactions that begin with `BEGIN IMMEDIATE`; others read. A commit
 //! is on the disk when it returns (`synchronous=FULL`).
 
+mod approvals;
 mod audit;
 pub mod backup;
 pub mod blobs;
@@ -24,6 +25,7 @@ mod sqlite;
 mod tasks;
 mod wal;
 
+pub use approvals::{ApprovalRow, ApprovalState, Ask, Decided};
 pub use audit::{AuditEntry, SERVER};
 pub use changes::{Act, StopWish, TaskChange};
 pub use check::refusal;

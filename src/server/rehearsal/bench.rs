@@ -87,7 +87,8 @@ impl Bench {
         loop {
             if let Some(task) = dispatcher::claim(&self.engine, self.entry.name()).await? {
                 let slot = self.entry.lane.claim_slot().await?;
-                let fetch = async |_| self.fetch(task.epoch);
+                let fetch =
+                    async |_| self.fetch(task.epoch).map(|mirror| execute::Ready::Start(mirror, None));
                 execute::carry_out(&self.engine, &self.entry, slot, &task, fetch).await;
                 return Ok(true);
             }
