@@ -53,7 +53,7 @@ pub(crate) fn delivery(data: &[u8]) {
     missed::describe(name, body);
     let parsed = event::parse(name, body, 1, &[]);
     if let Meaning::Text(text) = &parsed.meaning {
-        assert!(event::is_listened_to(name));
+        assert!(event::is_listened_to(name, None));
         assert_eq!((text.sender.kind.as_str(), text.author.kind.as_str()), ("User", "User"));
         assert_eq!(parsed.home.as_ref(), Some(&text.home));
         let stored = rescan::write(text).expect("a text can be stored");

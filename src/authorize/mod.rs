@@ -1,5 +1,6 @@
 //! Who may run what, and where: rules without I/O; looking things up is the caller's work.
 
+pub mod approval;
 pub mod guard;
 pub mod lanes;
 pub mod permission;

@@ -260,18 +260,5 @@ pub fn budget_spent(whose: &str, most: u32, free_in_ms: i64) -> UserError {
     )
 }
 
-/// Makes the refusal of a brief that somebody must approve, where nobody did.
-pub fn approval_missing(bounds: &Bounds) -> UserError {
-    let who = match bounds.approval {
-        Approval::SecondPerson => "somebody who neither wrote nor edited it",
-        Approval::None | Approval::Required => "somebody who may run it",
-    };
-    UserError::new(
-        "approval-missing",
-        format!("This brief needs the approval of {who}, and nobody gave it."),
-        format!("Choose a lane that needs none, or ask whoever keeps the policy: {}.", bounds.approval_rule),
-    )
-}
-
 #[cfg(test)]
 mod tests;

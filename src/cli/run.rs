@@ -223,6 +223,7 @@ impl Bench {
             brief_id: &found.id,
             brief: &found.brief,
             text: &found.text,
+            base: None,
             mirror: &self.mirror,
             lane: &lane,
             slot: &slot,

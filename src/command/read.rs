@@ -9,6 +9,9 @@ const FEWEST_DIGITS: usize = 6;
 /// The most characters of a name: those of a whole brief id.
 const MOST_CHARS: usize = 64;
 
+/// The most characters of a reason that are kept.
+const MOST_REASON: usize = 500;
+
 /// How alike a word must be to one that exists to be taken for it misspelt, from 0 to 1.
 const ALIKE: f64 = 0.7;
 
@@ -21,6 +24,19 @@ pub enum Command {
     Status(Option<TaskName>),
     /// Publishes again what GitHub refused.
     Publish(Option<TaskName>),
+    /// Lets a brief run that waits for approval.
+    Approve(Decision),
+    /// Cancels a brief that waits for approval.
+    Reject(Decision),
+}
+
+/// What is decided, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Holds the digest in small letters, whole or the beginning of one.
+    pub digest: String,
+    /// Holds what stands behind it, perhaps nothing.
+    pub reason: String,
 }
 
 /// How a brief's or a run's id begins, in small letters: at least 6 hex digits, and the `-` of run ids.
@@ -45,6 +61,10 @@ pub enum Wrong {
     Word(String, Option<&'static str>),
     /// What should name a task does not.
     Task(String),
+    /// A decision lacks the digest that it is about.
+    NoDigest,
+    /// A rejection lacks its reason.
+    NoReason,
     /// Something stands behind the command.
     TooMuch,
 }
@@ -72,6 +92,11 @@ pub(super) fn read(line: &str) -> Option<Result<Command, Usage>> {
     let command = match first.as_str() {
         "/stop" => task(&rest).map(Command::Stop),
         "/work" => work(&rest),
+        "/approve" => decision(&rest).map(Command::Approve),
+        "/reject" => decision(&rest).and_then(|decision| match decision.reason.as_str() {
+            "" => Err(Wrong::NoReason),
+            _ => Ok(Command::Reject(decision)),
+        }),
         _ => return None,
     };
     Some(command.map_err(|wrong| Usage { line: line.trim_end().to_owned(), wrong }))
@@ -84,6 +109,15 @@ fn work(words: &[&str]) -> Result<Command, Wrong> {
         "publish" => task(rest).map(Command::Publish),
         other => Err(Wrong::Word((*word).to_owned(), nearest(other))),
     }
+}
+
+fn decision(words: &[&str]) -> Result<Decision, Wrong> {
+    let (digest, reason) = words.split_first().ok_or(Wrong::NoDigest)?;
+    let digest = digest.trim_matches('`').to_ascii_lowercase();
+    let fits = digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let length = (FEWEST_DIGITS..=MOST_CHARS).contains(&digest.len());
+    let reason = reason.join(" ").chars().take(MOST_REASON).collect();
+    if fits && length { Ok(Decision { digest, reason }) } else { Err(Wrong::NoDigest) }
 }
 
 fn task(words: &[&str]) -> Result<Option<TaskName>, Wrong> {
@@ -119,6 +153,22 @@ mod tests {
         for other in ["/help", "/stopped", "/works status", "stop", "", "/"] {
             assert_eq!(read(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_decision_needs_a_digest_and_a_rejection_a_reason() {
+        let digest = "0123456789abcdef0123456789abcdef";
+        let decision = |reason: &str| Decision { digest: digest.to_owned(), reason: reason.to_owned() };
+        assert_eq!(read(&format!("/approve {digest}")), Some(Ok(Command::Approve(decision("")))));
+        let line = format!("/Approve `{}` Looks  Good", digest.to_uppercase());
+        assert_eq!(read(&line), Some(Ok(Command::Approve(decision("Looks Good")))));
+        assert_eq!(read(&format!("/reject {digest} no")), Some(Ok(Command::Reject(decision("no")))));
+        let wrong = |line: &str| read(line).unwrap().unwrap_err().wrong;
+        assert_eq!(wrong(&format!("/reject {digest}")), Wrong::NoReason);
+        for line in ["/approve", "/approve it", "/approve 12345", "/reject please stop"] {
+            assert_eq!(wrong(line), Wrong::NoDigest, "{line}");
+        }
+        assert_eq!(read("/approved"), None);
     }
 
     #[test]

@@ -6,8 +6,9 @@ use super::policy::check_pattern;
 use super::{Team, invalid};
 use crate::error::UserError;
 
-/// Who may run briefs.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+use super::approval::{ApprovalBase, Approvers, MovedBase};
+/// Who may run and approve briefs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuthorizeConfig {
     /// Holds the least permission on the repository with which somebody's brief runs.
@@ -19,6 +20,29 @@ pub struct AuthorizeConfig {
     pub teams: Option<Vec<Team>>,
     /// Lists the public repositories in which briefs run, as `owner/name` or `owner/*`.
     pub public_repositories: Vec<String>,
+    /// Tells who may approve; without it, whoever may run briefs.
+    pub approvers: Option<Approvers>,
+    /// Tells from which commit an approved run starts.
+    pub approval_base: ApprovalBase,
+    /// Tells what becomes of an approval whose branch moved.
+    pub moved_base: MovedBase,
+    /// Holds how long a brief waits for its approval, in hours; 0 for ever.
+    pub approval_expires_hours: u32,
+}
+
+impl Default for AuthorizeConfig {
+    fn default() -> Self {
+        Self {
+            minimum_permission: MinimumPermission::default(),
+            users: None,
+            teams: None,
+            public_repositories: Vec::new(),
+            approvers: None,
+            approval_base: ApprovalBase::default(),
+            moved_base: MovedBase::default(),
+            approval_expires_hours: 168,
+        }
+    }
 }
 
 /// The permission that is enough: `write` unless the operator says otherwise, never less.
@@ -61,6 +85,12 @@ impl AuthorizeConfig {
     }
 
     pub(super) fn check(&self) -> Result<(), UserError> {
+        let names_nobody = |it: &Approvers| it.minimum_permission.is_none() && it.users.is_empty();
+        if self.approvers.as_ref().is_some_and(names_nobody) {
+            return Err(invalid(
+                "authorize.approvers names nobody, so nothing could be approved.".to_owned(),
+            ));
+        }
         self.public_repositories
             .iter()
             .try_for_each(|pattern| check_pattern(pattern, "authorize.public_repositories"))

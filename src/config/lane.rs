@@ -11,7 +11,7 @@ use super::secret::LaneSecret;
 use super::network::Network;
 
 /// One lane as the operator wrote it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LaneConfig {
     /// Names the lane; briefs give it as `executor`.
@@ -26,7 +26,7 @@ pub struct LaneConfig {
     /// repository on which the App is installed.
     #[serde(default)]
     pub repositories: Vec<String>,
-    /// Tells whether somebody must approve a brief before it runs.
+    /// Tells whose approval a brief needs before it runs.
     #[serde(default)]
     pub approval: Approval,
     /// Tells what the steps can reach.
@@ -93,7 +93,7 @@ impl LaneConfig {
 }
 
 /// How a lane runs steps.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LaneKind {
     /// Runs them as processes of this machine.
@@ -102,7 +102,7 @@ pub enum LaneKind {
 }
 
 /// What isolates the steps of a lane.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SandboxKind {
     /// The `bwrap` program; the lane takes no work where it is missing.
@@ -113,7 +113,7 @@ pub enum SandboxKind {
 }
 
 /// Whether something is taken into a pull request.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Taken {
     /// It is.

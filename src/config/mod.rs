@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub use approval::Approval;
+pub use approval::{Approval, ApprovalBase, Approvers, MovedBase};
 pub use audit::AuditConfig;
 pub use authorize::{AuthorizeConfig, MinimumPermission};
 pub use catch_up::CatchUpConfig;
@@ -224,6 +224,8 @@ mod tests {
         assert_eq!(format!("{:?}", all.server), format!("{:?}", as_it_is.server));
         assert_eq!(format!("{:?}", all.lanes[0].limits), format!("{:?}", as_it_is.lanes[0].limits));
         assert_eq!(format!("{:?}", all.queue), format!("{:?}", as_it_is.queue));
+        assert_eq!(all.authorize.approval_expires_hours, as_it_is.authorize.approval_expires_hours);
+        assert_eq!(all.lanes[0].approval, as_it_is.lanes[0].approval);
         assert_eq!(format!("{:?}", all.retention), format!("{:?}", as_it_is.retention));
         assert_eq!(format!("{:?}", all.catch_up), format!("{:?}", as_it_is.catch_up));
         assert_eq!(all.github.api_url, as_it_is.github.api_url);
@@ -255,6 +257,13 @@ mod tests {
     fn a_secret_needs_exactly_one_source() {
         let two = MINIMAL.replace(r#"{ file = "app.pem" }"#, r#"{ file = "a", environment = "B" }"#);
         assert!(Config::parse(&two).unwrap_err().message.contains("private_key"));
+    }
+
+    #[test]
+    fn approvers_are_somebody() {
+        let with = |more: &str| format!("[authorize]\napprovers = {{ {more} }}\n{MINIMAL}");
+        assert!(Config::parse(&with("users = [7]")).is_ok());
+        assert!(Config::parse(&with("")).unwrap_err().message.contains("names nobody"));
     }
 
     #[test]

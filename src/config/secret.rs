@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::invalid;
 use crate::error::UserError;
 
 /// Where a secret comes from; exactly one of the three is set.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SecretSource {
     /// Names a file that holds it.
@@ -23,7 +23,7 @@ pub struct SecretSource {
 }
 
 /// A secret that the steps of a lane get as a variable of their environment.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(from = "WrittenLaneSecret")]
 pub struct LaneSecret {
     /// Names the variable.

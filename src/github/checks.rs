@@ -38,6 +38,8 @@ pub struct CheckRunText<'a> {
     pub title: &'a str,
     /// Holds the Markdown of its page, at most 65,535 characters.
     pub summary: &'a str,
+    /// Holds its buttons, a JSON list as GitHub wants it; `None` leaves them as they are.
+    pub actions: Option<&'a Value>,
 }
 
 impl CheckRunText<'_> {
@@ -51,6 +53,9 @@ impl CheckRunText<'_> {
         });
         if let Some(conclusion) = self.conclusion {
             body["conclusion"] = json!(conclusion);
+        }
+        if let Some(actions) = self.actions {
+            body["actions"] = actions.clone();
         }
         body
     }

@@ -109,6 +109,21 @@ impl GitHub {
         }
     }
 
+    /// Finds the commit that a branch is at; `None` when there is no such branch.
+    pub async fn branch_head(&self, place: Place<'_>, branch: &str) -> Result<Option<String>, GitHubError> {
+        #[derive(Deserialize)]
+        struct Reference {
+            object: Object,
+        }
+        #[derive(Deserialize)]
+        struct Object {
+            sha: String,
+        }
+        let route = place.route(&format!("git/ref/heads/{}", encode(branch)));
+        let found: Option<Reference> = self.look(place.who(), &route).await?;
+        Ok(found.map(|found| found.object.sha))
+    }
+
     /// Lists the App's installations.
     pub async fn installations(&self) -> Result<Vec<Installation>, GitHubError> {
         self.list(As::App, "/app/installations?").await

@@ -24,6 +24,8 @@ pub struct LiveText {
     pub body: String,
     /// Tells when it was changed last; for a review, when it was submitted.
     pub updated_at: DateTime<Utc>,
+    /// Holds its global id, by which [`GitHub::editors`] finds it.
+    pub node_id: String,
 }
 
 /// How it stands with an issue or pull request.
@@ -66,6 +68,7 @@ pub struct Editor {
 
 #[derive(Deserialize)]
 struct Told {
+    node_id: String,
     body: Option<String>,
     updated_at: Option<DateTime<Utc>>,
     submitted_at: Option<DateTime<Utc>>,
@@ -106,7 +109,7 @@ impl GitHub {
         let told: Option<Told> = self.look(place.who(), &place.route(&route)).await?;
         Ok(told.and_then(|told| {
             let updated_at = told.updated_at.or(told.submitted_at)?;
-            Some(LiveText { body: told.body.unwrap_or_default(), updated_at })
+            Some(LiveText { body: told.body.unwrap_or_default(), updated_at, node_id: told.node_id })
         }))
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::command::{MAX_COMMANDS, Usage, Wrong};
-use crate::queue::task::TaskState;
+use crate::queue::task::{BlockReason, TaskState};
 use crate::queue::verdict::{PublishVerdict, StopVerdict};
 use crate::store::models::TaskView;
 
@@ -37,9 +37,11 @@ pub fn answer_comment(parts: &[String], key: &str) -> String {
 pub fn stop_part(task: &TaskView, verdict: StopVerdict) -> String {
     let brief = brief(task);
     match (verdict, task.state) {
-        (StopVerdict::Cancel, TaskState::Blocked(_)) => format!(
-            "⏹️ {brief} is cancelled. What it made is kept, and `codex-brief patch` prints it on the server."
-        ),
+        (StopVerdict::Cancel, TaskState::Blocked(BlockReason::Publishing | BlockReason::Quarantined)) => {
+            format!(
+                "⏹️ {brief} is cancelled. What it made is kept, and `codex-brief patch` prints it on the server."
+            )
+        }
         (StopVerdict::Cancel, _) => format!("⏹️ {brief} is cancelled; it was waiting and will not run."),
         (StopVerdict::End, _) => {
             format!("⏹️ {brief} is being stopped; its result comment tells where it was.")
@@ -123,11 +125,16 @@ pub fn usage_part(usage: &Usage) -> String {
             "{} names no brief or run: write at least 6 digits of the id that the comments show",
             code_within(word, 100)
         ),
+        Wrong::NoDigest => {
+            "write the digest behind it, whole, as the comment that asks for approval shows it".to_owned()
+        }
+        Wrong::NoReason => "write the reason behind the digest".to_owned(),
         Wrong::TooMuch => "nothing may stand behind it on its line".to_owned(),
     };
     format!(
         "❓ {line} was not obeyed: {wrong}\n\n- `/stop [task]` ends what runs and cancels what waits\n- `/work status \
-         [task]` tells where each brief stands\n- `/work publish [task]` publishes again what GitHub did not take"
+         [task]` tells where each brief stands\n- `/work publish [task]` publishes again what GitHub did not take\n- `/approve DIGEST` lets a brief run that waits for approval, \
+         `/reject DIGEST reason` cancels it"
     )
 }
 

@@ -2,6 +2,7 @@
 //! strangers' text inert.
 
 pub mod answer;
+pub mod approval;
 pub mod branch;
 pub mod check_run;
 pub mod comment;

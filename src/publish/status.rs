@@ -91,6 +91,7 @@ fn says(view: &TaskView, earlier: &[EarlierRun], now_ms: i64) -> String {
         TaskState::Running => "running".to_owned(),
         TaskState::Blocked(BlockReason::Publishing) => because("not published"),
         TaskState::Blocked(BlockReason::Quarantined) => because("blocked"),
+        TaskState::Blocked(BlockReason::AwaitingApproval) => because("awaiting approval"),
         TaskState::Done | TaskState::Failed | TaskState::Cancelled => because(view.state.as_str()),
     }
 }

@@ -1,6 +1,6 @@
 //! The label that a thread carries for its briefs (row P13).
 
-use super::task::TaskState;
+use super::task::{BlockReason, TaskState};
 
 /// One of the four labels; a thread has at most one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -9,7 +9,7 @@ pub enum StateLabel {
     Done,
     /// Something ended without, or waits until its reason is gone.
     Failed,
-    /// Something waits for its lane.
+    /// Something waits for its lane, or for approval.
     New,
     /// Something runs.
     Running,
@@ -23,7 +23,7 @@ impl StateLabel {
     /// that before what ended. `None` when nothing is left but what was cancelled.
     pub fn of(states: impl Iterator<Item = TaskState>) -> Option<Self> {
         let label = |state| match state {
-            TaskState::Queued => Some(Self::New),
+            TaskState::Queued | TaskState::Blocked(BlockReason::AwaitingApproval) => Some(Self::New),
             TaskState::Running => Some(Self::Running),
             TaskState::Done => Some(Self::Done),
             TaskState::Failed | TaskState::Blocked(_) => Some(Self::Failed),
@@ -55,7 +55,7 @@ impl StateLabel {
     /// Returns what GitHub shows beside its name.
     pub fn description(self) -> &'static str {
         match self {
-            Self::New => "A brief waits for its lane",
+            Self::New => "A brief waits for its lane or for approval",
             Self::Running => "A brief runs",
             Self::Done => "Every brief ended with what it asked for",
             Self::Failed => "A brief failed or is blocked",
@@ -66,7 +66,6 @@ impl StateLabel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queue::task::BlockReason;
 
     #[test]
     fn what_goes_on_comes_first_and_a_failure_is_not_hidden_by_a_success() {
@@ -76,6 +75,8 @@ mod tests {
         assert_eq!(of(&[TaskState::Failed, TaskState::Done]), Some(StateLabel::Failed));
         let blocked = TaskState::Blocked(BlockReason::Publishing);
         assert_eq!(of(&[TaskState::Done, blocked]), Some(StateLabel::Failed));
+        let awaiting = TaskState::Blocked(BlockReason::AwaitingApproval);
+        assert_eq!(of(&[TaskState::Failed, awaiting]), Some(StateLabel::New));
         assert_eq!(of(&[TaskState::Done, TaskState::Cancelled]), Some(StateLabel::Done));
         assert_eq!(of(&[TaskState::Cancelled]), None);
     }

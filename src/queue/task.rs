@@ -27,6 +27,8 @@ pub enum BlockReason {
     Publishing,
     /// It took its lane or the server down as often as it may.
     Quarantined,
+    /// Nobody has approved it yet.
+    AwaitingApproval,
 }
 
 /// What happens to a task.
@@ -56,6 +58,12 @@ pub enum Event {
     PublishingRefused,
     /// Somebody, or the end of a cool-down, wants the publishing tried again.
     Republished,
+    /// It may not run before somebody approves it, or what was approved does not hold any more.
+    ApprovalNeeded,
+    /// Somebody approved it.
+    Approved,
+    /// Somebody rejected it, or nobody approved it in time.
+    Rejected,
     /// Its text was edited or deleted, or its thread closed, before it ran.
     Withdrawn,
     /// Somebody stopped it, and no process of it is left.
@@ -64,21 +72,28 @@ pub enum Event {
 
 impl TaskState {
     /// All states, for tables and tests.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Queued,
         Self::Running,
         Self::Done,
         Self::Failed,
         Self::Blocked(BlockReason::Publishing),
         Self::Blocked(BlockReason::Quarantined),
+        Self::Blocked(BlockReason::AwaitingApproval),
         Self::Cancelled,
     ];
 
     /// Returns the state after an event, or `None` where the event cannot happen.
     pub fn after(self, event: Event) -> Option<Self> {
+        let awaiting = Self::Blocked(BlockReason::AwaitingApproval);
         Some(match (self, event) {
             (Self::Queued, Event::Claimed) => Self::Running,
             (Self::Queued, Event::Withdrawn | Event::Stopped) => Self::Cancelled,
+            (Self::Queued | Self::Running, Event::ApprovalNeeded) => awaiting,
+            (Self::Blocked(BlockReason::AwaitingApproval), Event::Approved) => Self::Queued,
+            (Self::Blocked(BlockReason::AwaitingApproval), Event::Rejected | Event::Withdrawn) => {
+                Self::Cancelled
+            }
             (Self::Running, Event::Succeeded) => Self::Done,
             (Self::Running, Event::Failed) => Self::Failed,
             (Self::Running, Event::Interrupted { retries, most }) if retries < most => Self::Queued,
@@ -133,6 +148,7 @@ impl BlockReason {
         match self {
             Self::Publishing => "publishing",
             Self::Quarantined => "quarantined",
+            Self::AwaitingApproval => "awaiting_approval",
         }
     }
 }
@@ -153,6 +169,9 @@ mod tests {
             Just(Event::HandedBack),
             Just(Event::PublishingRefused),
             Just(Event::Republished),
+            Just(Event::ApprovalNeeded),
+            Just(Event::Approved),
+            Just(Event::Rejected),
             Just(Event::Withdrawn),
             Just(Event::Stopped),
         ]
@@ -167,6 +186,9 @@ mod tests {
             for event in events {
                 let Some(next) = state.after(event) else { continue };
                 prop_assert!(!state.is_final());
+                if state == TaskState::Blocked(BlockReason::AwaitingApproval) && !next.is_final() {
+                    prop_assert_eq!((event, next), (Event::Approved, TaskState::Queued));
+                }
                 if next == TaskState::Running {
                     let from = [TaskState::Queued, TaskState::Blocked(BlockReason::Publishing)];
                     prop_assert!(from.contains(&state));

@@ -49,6 +49,7 @@ pub fn publish_verdict(state: TaskState, publishing: bool) -> PublishVerdict {
     match state {
         TaskState::Blocked(BlockReason::Publishing) => PublishVerdict::Publish,
         TaskState::Blocked(BlockReason::Quarantined) => PublishVerdict::Nothing,
+        TaskState::Blocked(BlockReason::AwaitingApproval) => PublishVerdict::TooEarly,
         TaskState::Running if publishing => PublishVerdict::Publishing,
         TaskState::Queued | TaskState::Running => PublishVerdict::TooEarly,
         TaskState::Done | TaskState::Failed | TaskState::Cancelled => PublishVerdict::Over,

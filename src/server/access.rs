@@ -5,9 +5,9 @@ use super::Server;
 use super::attempt::problem;
 use super::locate::locate;
 use crate::authorize::permission::Permission;
-use crate::authorize::policy::{Account, Decision, Facts, Policy, Visibility, Written, approval_missing};
+use crate::authorize::policy::{Account, Decision, Facts, Policy, Visibility, Written};
 use crate::brief::{RepoName, SourceKind};
-use crate::config::{Approval, Config, LaneConfig, RepositoryFile, Team, TextSource};
+use crate::config::{Config, LaneConfig, RepositoryFile, Team, TextSource};
 use crate::error::UserError;
 use crate::github::installation::Place;
 use crate::github::pulls::PullOrigin;
@@ -211,6 +211,23 @@ async fn is_member(
     }
 }
 
+/// Tells whether the policy of a lane does not let somebody run briefs on it, in this repository.
+pub(super) async fn is_kept_out(
+    server: &Server,
+    place: Place<'_>,
+    repository_id: u64,
+    lane: &str,
+    who: Who<'_>,
+) -> Result<bool, GitHubError> {
+    let accounts = accounts(&server.github, place, [who, who]).await?;
+    // Where the brief stands is no matter of who somebody is.
+    let at = (TextSource::Issue, false);
+    let scene = look(&server.github, &server.config, place, repository_id, at, accounts).await?;
+    let lane = server.config.lanes.iter().find(|config| config.name == lane);
+    let Some(repository) = repository_name(place.repository) else { return Ok(true) };
+    Ok(scene.policy(&server.config, &repository, lane).people(&scene.facts).is_err())
+}
+
 /// Reads `owner/name`.
 pub fn repository_name(full: &str) -> Option<RepoName> {
     let (owner, name) = full.split_once('/')?;
@@ -256,7 +273,6 @@ pub(super) async fn decide_again(
     );
     let refused = match &decision.verdict {
         Err(error) => Some(error.clone()),
-        Ok(()) if decision.bounds.approval != Approval::None => Some(approval_missing(&decision.bounds)),
         Ok(()) => None,
     };
     Ok(match refused {

@@ -28,6 +28,7 @@ use crate::run::redact::Redactor;
 use crate::run::report::{LogSummary, Problem, RunReport, RunStatus, StepReport, StepStatus};
 use crate::run::steps::{StepEvent, StepsOrder};
 use crate::run::workspace::RunDirs;
+use crate::store::Ask;
 use crate::store::blobs::Blobs;
 
 /// The most bytes of the diff that a report holds; a comment has 65,536 characters for everything.
@@ -54,6 +55,8 @@ pub struct Order<'a> {
     pub text: &'a str,
     /// Holds the commits.
     pub mirror: &'a Mirror,
+    /// Holds the commit that it starts from; without one, it is what the mirror's branch has.
+    pub base: Option<CommitId>,
     /// Runs the steps.
     pub lane: &'a ProcessLane,
     /// Holds the run's place in the lane.
@@ -77,6 +80,8 @@ pub struct Judged {
     pub changeset: Option<Changeset>,
     /// Tells that the lane failed, rather than what ran on it.
     pub lane_lost: bool,
+    /// Holds the approval without which it may not run; then nothing ran.
+    pub ask: Option<Box<Ask>>,
 }
 
 /// Why an attempt came to nothing.
@@ -141,7 +146,7 @@ pub async fn attempt(order: Order<'_>, progress: impl Fn(StepEvent) + Send + Syn
     report.status = if problem.is_none() { RunStatus::Success } else { RunStatus::Failure };
     report.problem = problem;
     report.ended_at_ms = now_ms();
-    Judged { report, changeset, lane_lost }
+    Judged { report, changeset, lane_lost, ask: None }
 }
 
 async fn work(
@@ -168,16 +173,22 @@ async fn work(
 }
 
 fn base_commit(order: Order<'_>) -> Result<CommitId, Problem> {
+    if let Some(base) = order.base {
+        return Ok(base);
+    }
     let branch = &order.brief.branch;
     let found =
         order.mirror.resolve_branch(branch).map_err(|error| internal("the mirror cannot be read", &error))?;
-    found.ok_or_else(|| {
-        problem(
-            "branch-not-found",
-            format!("The repository has no branch `{branch}`."),
-            "Correct `branch`, or push the branch, and post the brief again.",
-        )
-    })
+    found.ok_or_else(|| branch_missing(branch))
+}
+
+/// Makes the problem of a brief whose branch is not there.
+pub(super) fn branch_missing(branch: &str) -> Problem {
+    problem(
+        "branch-not-found",
+        format!("The repository has no branch `{branch}`."),
+        "Correct `branch`, or push the branch, and post the brief again.",
+    )
 }
 
 async fn in_workspace(

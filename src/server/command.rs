@@ -1,14 +1,18 @@
 //! Obeys the commands of a text: what becomes of tasks, and what the thread is told.
 
+use super::approval::{self, Decider, Found as Named, Verb};
+use super::intake::LookError;
 use super::operate::{self, Asker, MOST_LISTED};
 use super::{Server, decided};
-use crate::command::{Command, Commands, Found, TaskName};
+use crate::command::{Command, Commands, Decision, Found, TaskName};
+use crate::github::installation::Place;
 use crate::publish::answer;
+use crate::publish::approval::{Undecided, undecided_part};
 use crate::publish::status::status_table;
 use crate::queue::verdict::{PublishVerdict, StopVerdict, publish_verdict};
 use crate::store::audit::Entry;
 use crate::store::models::{TaskFilter, TaskView};
-use crate::store::{StoreError, TaskChange};
+use crate::store::{Decided, StoreError, TaskChange};
 use crate::webhook::event::TextEvent;
 
 /// What commands come to.
@@ -16,6 +20,8 @@ use crate::webhook::event::TextEvent;
 pub(super) struct Obeyed {
     /// Holds what becomes of tasks.
     pub(super) changes: Vec<TaskChange>,
+    /// Holds what was decided on approvals.
+    pub(super) decided: Vec<Decided>,
     /// Holds what the thread is told.
     pub(super) parts: Vec<String>,
     /// Tells that what is told follows from the runs themselves, so that a reaction is enough.
@@ -24,6 +30,14 @@ pub(super) struct Obeyed {
     pub(super) stopped: bool,
     /// Tells of each command, for the audit log.
     pub(super) audit: Vec<Entry>,
+}
+
+impl Obeyed {
+    /// Tells whether a command of the same text does something to a task already.
+    fn touches(&self, task: i64) -> bool {
+        self.changes.iter().any(|other| other.task == task)
+            || self.decided.iter().any(|other| other.task == task)
+    }
 }
 
 /// The tasks that a command means, or why it means none.
@@ -48,12 +62,13 @@ pub(super) async fn fresh(
     Ok(Commands { found, more })
 }
 
-/// Decides what commands come to; reads the store, and writes nothing.
+/// Decides what commands come to; reads GitHub and the store, and writes neither.
 pub(super) async fn obey(
     server: &Server,
     event: &TextEvent,
+    place: Place<'_>,
     commands: &Commands,
-) -> Result<Obeyed, StoreError> {
+) -> Result<Obeyed, LookError> {
     let mut obeyed = Obeyed { quiet: true, ..Obeyed::default() };
     for found in &commands.found {
         let before = obeyed.changes.len();
@@ -63,6 +78,12 @@ pub(super) async fn obey(
             Ok(Command::Status(task)) => {
                 obeyed.quiet = false;
                 obeyed.parts.push(status(server, event, task.as_ref()).await?);
+            }
+            Ok(Command::Approve(wanted)) => {
+                decide(server, event, place, (wanted, Verb::Approve), &mut obeyed).await?;
+            }
+            Ok(Command::Reject(wanted)) => {
+                decide(server, event, place, (wanted, Verb::Reject), &mut obeyed).await?;
             }
             Err(usage) => {
                 obeyed.quiet = false;
@@ -115,7 +136,7 @@ async fn stop(
     for task in &tasks {
         let (mut verdict, change) = operate::stop(task, asker);
         match change {
-            Some(change) if obeyed.changes.iter().all(|other| other.task != task.id) => {
+            Some(change) if !obeyed.touches(task.id) => {
                 obeyed.changes.push(change);
             }
             // Another command of the same text has it already.
@@ -150,7 +171,7 @@ async fn publish(
         }
         let (mut verdict, change) = operate::publish(task, asker);
         match change {
-            Some(change) if obeyed.changes.iter().all(|other| other.task != task.id) => {
+            Some(change) if !obeyed.touches(task.id) => {
                 obeyed.changes.push(change);
             }
             Some(_) => verdict = PublishVerdict::Publishing,
@@ -161,6 +182,36 @@ async fn publish(
     if obeyed.parts.len() == parts {
         obeyed.parts.push(answer::nothing_to_publish());
     }
+    Ok(())
+}
+
+/// Decides the approval that a digest names in this thread; what comes of it shows where it was asked for.
+async fn decide(
+    server: &Server,
+    event: &TextEvent,
+    place: Place<'_>,
+    (wanted, verb): (&Decision, Verb),
+    obeyed: &mut Obeyed,
+) -> Result<(), LookError> {
+    let digest = wanted.digest.as_str();
+    let part = match approval::find(server, event.home.id, Some(event.thread.number), digest).await? {
+        Named::Nothing => undecided_part(Undecided::Unknown(digest)),
+        Named::Shortened(several) => undecided_part(Undecided::Shortened(digest, several)),
+        Named::One(found) if obeyed.touches(found.1.id) => undecided_part(Undecided::Twice(&found.1)),
+        Named::One(found) => {
+            let (asked, task) = &*found;
+            let decider = Decider { who: &event.sender, reason: &wanted.reason };
+            match approval::decide(server, place, (asked, task), decider, verb).await? {
+                Ok(decided) => {
+                    obeyed.decided.push(decided);
+                    return Ok(());
+                }
+                Err(undone) => undecided_part(undone.told(task, asked, &event.sender.login)),
+            }
+        }
+    };
+    obeyed.quiet = false;
+    obeyed.parts.push(part);
     Ok(())
 }
 

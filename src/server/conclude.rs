@@ -192,6 +192,8 @@ pub(super) fn owed(task: &ClaimedTask, report: &RunReport, event: Event) -> Vec<
             conclusion: page.conclusion.to_owned(),
             title: page.title,
             summary: page.summary,
+            name: None,
+            buttons: None,
         };
         owed.push(Effect::for_brief(&task.brief, format!("check:{}", task.run_id), payload));
     }

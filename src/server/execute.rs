@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::approval::Leave;
 use super::engine::Engine;
+use super::intake::LookError;
 use super::lanes::LaneEntry;
 use super::locate::locate;
 use super::recover::Loss;
 use super::running::{Cut, Registration};
-use super::{Server, access, conclude, lease, live, recover};
+use super::{Server, access, approval, conclude, lease, live, recover};
 use crate::authorize::policy::Bounds;
 use crate::brief::{self, Brief, Origin};
 use crate::config::SandboxKind;
@@ -22,12 +24,13 @@ use crate::error::log_internal;
 use crate::github::GitHubError;
 use crate::judge::honeytoken;
 use crate::lane::{Slot, leftovers};
+use crate::run::changeset::CommitId;
 use crate::run::mirror::{Mirror, Remote};
 use crate::run::report::{Problem, RunReport, RunStatus, StepReport, StepStatus};
 use crate::run::steps::StepEvent;
 use crate::server::attempt::{Judged, Order, attempt, blank_report, internal, problem};
-use crate::store::StoreError;
 use crate::store::models::ClaimedTask;
+use crate::store::{Ask, StoreError};
 
 /// How long to wait before the store is tried again.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
@@ -35,10 +38,20 @@ const STORE_AGAIN: Duration = Duration::from_secs(1);
 /// How often a fetch is tried.
 const FETCHES: usize = 4;
 
+/// What a fetch brings.
+pub(super) enum Ready {
+    /// The repository, and what the run is held to.
+    Start(Start),
+    /// The run may not start before this is approved.
+    Ask(Box<Ask>),
+}
+
 /// What a run begins with.
-pub(super) struct Fetched {
+pub(super) struct Start {
     /// Holds the repository.
     pub(super) mirror: Arc<Mirror>,
+    /// Holds the commit that it starts from, where that is not left to its branch.
+    pub(super) base: Option<CommitId>,
     /// Holds what the policy holds the run to; without it, the lane's own bounds hold.
     pub(super) bounds: Option<Bounds>,
 }
@@ -55,7 +68,7 @@ pub(super) async fn carry_out(
     entry: &LaneEntry,
     slot: Slot,
     task: &ClaimedTask,
-    fetch: impl AsyncFnOnce(CancellationToken) -> Result<Fetched, Problem>,
+    fetch: impl AsyncFnOnce(CancellationToken) -> Result<Ready, Problem>,
 ) {
     tracing::info!(run = task.run_id, brief = task.brief.id.short(), lane = task.lane, "run begins");
     let registered = engine.running.begin(task, &engine.abort);
@@ -129,6 +142,13 @@ async fn settle_once(engine: &Engine, task: &ClaimedTask, judged: &Judged) -> Re
     if honeytoken::is_seen(&judged.report) {
         return conclude::conclude(engine, task, judged, wish.as_ref()).await;
     }
+    if wish.is_none()
+        && let Some(ask) = &judged.ask
+    {
+        engine.store.ask_again(task, ask).await?;
+        engine.wakes.owed.notify_one();
+        return Ok(());
+    }
     if wish.is_none() && engine.abort.is_cancelled() && !is_whole(judged) {
         engine.store.hand_back(task).await?;
         tracing::info!(run = task.run_id, "the task went back to the queue");
@@ -168,7 +188,7 @@ fn try_again_ms(task: &ClaimedTask, now_ms: i64) -> Option<i64> {
 fn outdated(task: &ClaimedTask) -> Judged {
     let mut report = blank_report(&task.run_id, &task.brief.id, None, &task.brief.text);
     outdate(&mut report);
-    Judged { report, changeset: None, lane_lost: false }
+    Judged { report, changeset: None, lane_lost: false, ask: None }
 }
 
 /// Notes in a report that its brief is refused by today's rules.
@@ -195,15 +215,17 @@ async fn judge(
     task: &ClaimedTask,
     brief: &Brief,
     registered: &Registration<'_>,
-    fetch: impl AsyncFnOnce(CancellationToken) -> Result<Fetched, Problem>,
+    fetch: impl AsyncFnOnce(CancellationToken) -> Result<Ready, Problem>,
 ) -> Judged {
-    let Fetched { mirror, bounds } = match fetch(registered.token.clone()).await {
-        Ok(fetched) => fetched,
-        Err(problem) => {
-            let mut report = blank_report(&task.run_id, &task.brief.id, Some(brief), &task.brief.text);
-            report.problem = Some(problem);
-            return Judged { report, changeset: None, lane_lost: false };
-        }
+    let (problem, ask, started) = match fetch(registered.token.clone()).await {
+        Ok(Ready::Start(start)) => (None, None, Some(start)),
+        Ok(Ready::Ask(ask)) => (None, Some(ask), None),
+        Err(problem) => (Some(problem), None, None),
+    };
+    let Some(Start { mirror, base, bounds }) = started else {
+        let mut report = blank_report(&task.run_id, &task.brief.id, Some(brief), &task.brief.text);
+        report.problem = problem;
+        return Judged { report, changeset: None, lane_lost: false, ask };
     };
     let lane = match bounds {
         Some(bounds) => entry.lane.bounded(bounds.network, bounds.limits),
@@ -215,6 +237,7 @@ async fn judge(
         brief,
         text: &task.brief.text,
         mirror: &mirror,
+        base,
         lane: &lane,
         slot,
         runs_root: &engine.runs_root,
@@ -225,7 +248,7 @@ async fn judge(
     attempt(order, |event| tell(task, &event)).await
 }
 
-async fn fetch(server: &Server, task: &ClaimedTask, stop: CancellationToken) -> Result<Fetched, Problem> {
+async fn fetch(server: &Server, task: &ClaimedTask, stop: CancellationToken) -> Result<Ready, Problem> {
     let repository = &task.brief.repository;
     let mirror = server
         .mirrors
@@ -239,7 +262,10 @@ async fn fetch(server: &Server, task: &ClaimedTask, stop: CancellationToken) -> 
             () = stop.cancelled() => Err(Unready::new(&"the run was ended", false, 0)),
         };
         let Unready { why, passing, least } = match fetched {
-            Ok(Ok(bounds)) => return Ok(Fetched { mirror, bounds: Some(bounds) }),
+            Ok(Ok((Leave::Start(base), bounds))) => {
+                return Ok(Ready::Start(Start { mirror, base, bounds: Some(bounds) }));
+            }
+            Ok(Ok((Leave::Ask(ask), _))) => return Ok(Ready::Ask(ask)),
             Ok(Err(refused)) => return Err(refused),
             Err(unready) => unready,
         };
@@ -289,7 +315,7 @@ async fn fetch_once(
     server: &Server,
     task: &ClaimedTask,
     mirror: &Mirror,
-) -> Result<Result<Bounds, Problem>, Unready> {
+) -> Result<Result<(Leave, Bounds), Problem>, Unready> {
     let unready = |error: GitHubError| {
         let passing = error.is_transient() || error.is_gone_installation();
         Unready::new(&error, passing, error.retry_after_ms(0))
@@ -312,7 +338,13 @@ async fn fetch_once(
         server.github.forget_repository_name(place.installation, id).await;
         return Err(Unready::new(&error, error.is_passing(), 0));
     }
-    Ok(Ok(decision.bounds))
+    let leave = approval::before_run(server, place, task, &decision, mirror).await;
+    let leave = leave.map_err(|error| match error {
+        LookError::GitHub(error) => unready(error),
+        LookError::Store(error) => Unready::new(&error, true, 1_000),
+        LookError::Defect(why) => Unready::new(&why, false, 0),
+    })?;
+    Ok(leave.map(|leave| (leave, decision.bounds)))
 }
 
 /// Logs progress; the output itself stays in the run's log files.
@@ -344,7 +376,7 @@ mod tests {
             let base_commit = "1111111111111111111111111111111111111111".parse().unwrap();
             Changeset { base_commit, entries: vec![], ignored: 0, refused: vec![], exceeded: None }
         };
-        Judged { report, changeset: collected.then(changeset), lane_lost: false }
+        Judged { report, changeset: collected.then(changeset), lane_lost: false, ask: None }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::command::{self, Obeyed};
 use super::policy::Judge;
-use super::{Server, access, decided, guarded, live, locate, refusal, rescan, withdraw};
+use super::{Server, access, approval, decided, guarded, live, locate, refusal, rescan, withdraw};
 use crate::authorize::lanes;
 use crate::brief::{
     self, BriefId, Diagnostic, Extraction, Fence, Severity, SourceKind, extract, text_digest,
@@ -126,6 +126,7 @@ async fn look(server: &Server, delivery: &PendingDelivery) -> Result<Intake, Loo
     let mut intake = match parsed.meaning {
         Meaning::Text(event) => look_at_text(server, delivery, &event).await?,
         Meaning::Withdrawn(event) => withdraw::look(server, &event).await?,
+        Meaning::Pressed(event) => approval::look(server, &event).await?,
         Meaning::Ignored(reason) => ignored(reason),
     };
     intake.repository = parsed.home.map(|home| SeenRepository {
@@ -209,7 +210,13 @@ async fn look_at_text(
         }
         let accepted = match accept(server, event, fence, &delivery.guid) {
             Ok((row, lane)) => match judge.brief(event, &row, lane, &mut intake).await? {
-                Ok(()) => Ok((row, lane.name.clone())),
+                Ok(decision) => match approval::first(server, place, &row, lane, &decision).await? {
+                    Ok(ask) => {
+                        intake.asks.extend(ask);
+                        Ok((row, lane.name.clone()))
+                    }
+                    Err(error) => Err(vec![about(fence, error)]),
+                },
                 Err(error) => Err(vec![about(fence, error)]),
             },
             Err(found) => Err(found),
@@ -228,7 +235,7 @@ async fn look_at_text(
     owe(&mut intake, event, &extraction, problems, told_before.then_some(problems_key.as_str()));
     crash::point("authorised.before-record");
     intake.edited_to = event.edited.then_some(digests);
-    answer(&mut intake, event, command::obey(server, event, &commands).await?);
+    answer(&mut intake, event, command::obey(server, event, place, &commands).await?);
     if intake.accepted.is_empty() && intake.effects.is_empty() {
         let known = || "every brief and command in it is known".to_owned();
         intake.ignored = Some(place_refused.map_or_else(known, |(error, _)| error.message));
@@ -240,11 +247,12 @@ async fn look_at_text(
 fn answer(intake: &mut Intake, event: &TextEvent, obeyed: Obeyed) {
     intake.changes = obeyed.changes;
     intake.audit.extend(obeyed.audit);
+    intake.decided = obeyed.decided;
     if obeyed.stopped {
         let (repository, number) = (event.home.id, event.thread.number);
         intake.withdrawn = Some(Withdrawal::Stopped { repository, number, at_ms: event.updated_at_ms });
     }
-    if obeyed.parts.is_empty() {
+    if obeyed.parts.is_empty() && intake.decided.is_empty() {
         return;
     }
     // GitHub has no reactions to a review.

@@ -40,20 +40,22 @@ pub(super) async fn check_run(
     known: Option<u64>,
     payload: &EffectPayload,
 ) -> Result<Option<u64>, GitHubError> {
-    let EffectPayload::CheckRun { run, commit, conclusion, title, summary } = payload else {
+    let EffectPayload::CheckRun { run, commit, conclusion, title, summary, name, buttons } = payload else {
         return Ok(None);
     };
     if !server.config.github.check_runs {
         return Ok(None);
     }
+    let buttons = buttons.as_ref().map(|buttons| serde_json::json!(buttons));
     let text = CheckRunText {
-        name: CHECK_NAME,
+        name: name.as_deref().unwrap_or(CHECK_NAME),
         head_sha: commit,
         external_id: run,
         status: "completed",
         conclusion: Some(conclusion),
         title,
         summary,
+        actions: buttons.as_ref(),
     };
     let found = match known {
         Some(id) => Some(id),

@@ -6,6 +6,7 @@
 //! the next start.
 
 pub mod access;
+mod approval;
 pub mod attempt;
 pub mod audit_sink;
 mod catch_up;
@@ -115,6 +116,7 @@ impl Server {
         self.tracker.spawn(outbox::work(self.clone(), true));
         self.tracker.spawn(lease::work(self.clone()));
         self.tracker.spawn(republish::work(self.clone()));
+        self.tracker.spawn(approval::work(self.clone()));
         self.tracker.spawn(clock::work(self.clone()));
         self.tracker.spawn(retention::work(self.clone()));
         self.tracker.spawn(catch_up::work(self.clone()));

@@ -6,9 +6,9 @@ use sha2::{Digest, Sha256};
 use super::Server;
 use super::access::{self, Scene, Text};
 use super::intake::{LookError, comment_effect};
-use crate::authorize::policy::{Account, approval_missing, budget_spent};
+use crate::authorize::policy::{Account, Decision, budget_spent};
 use crate::brief::RepoName;
-use crate::config::{Approval, Budget, LaneConfig};
+use crate::config::{Budget, LaneConfig};
 use crate::error::UserError;
 use crate::github::GitHubError;
 use crate::github::installation::Place;
@@ -72,12 +72,11 @@ impl<'a> Judge<'a> {
         row: &BriefRow,
         lane: &LaneConfig,
         intake: &mut Intake,
-    ) -> Result<Result<(), UserError>, LookError> {
+    ) -> Result<Result<Decision, UserError>, LookError> {
         let policy = self.scene.policy(&self.server.config, &self.repository, Some(lane));
         let decision = policy.decide(&self.scene.facts);
         let refused = match &decision.verdict {
             Err(error) => Some(error.clone()),
-            Ok(()) if decision.bounds.approval != Approval::None => Some(approval_missing(&decision.bounds)),
             Ok(()) => self.spent(event, row, decision.bounds.budget, intake).await?,
         };
         let (code, version) = (refused.as_ref().map(|error| error.code), &decision.policy_version);
@@ -93,7 +92,7 @@ impl<'a> Judge<'a> {
             return Ok(Err(error));
         }
         intake.budgets.insert(lane.name.clone(), decision.bounds.budget);
-        Ok(Ok(()))
+        Ok(Ok(decision))
     }
 }
 

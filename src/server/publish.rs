@@ -1,7 +1,8 @@
 //! Publishing a judged run: one commit, one branch, one pull request, each looked up first.
 
+use super::intake::LookError;
 use super::locate::locate_anew;
-use super::{Server, access, conclude, execute};
+use super::{Server, access, approval, conclude, execute};
 use crate::brief::{self, Brief, Origin, PullRequestOutput};
 use crate::crash;
 use crate::error::log_internal;
@@ -146,8 +147,15 @@ async fn publish_once(
     // What is written must not go to a repository that has taken over an old name.
     let location = locate_anew(server, &task.brief).await.map_err(failure)?;
     let place = location.place();
-    if let Err(refused) = access::decide_again(server, task).await.map_err(failure)? {
-        return Err(Failure::Final(refused));
+    let decision = match access::decide_again(server, task).await.map_err(failure)? {
+        Ok(decision) => decision,
+        Err(refused) => return Err(Failure::Final(refused)),
+    };
+    match approval::before_publishing(server, place, task, &decision, changeset.base_commit).await {
+        Ok(None) => {}
+        Ok(Some(problem)) => return Err(Failure::Final(problem)),
+        Err(LookError::GitHub(error)) => return Err(failure(error)),
+        Err(error) => return Err(Failure::Passing(error.to_string(), 1_000)),
     }
     fetch_base(server, task, place, changeset.base_commit).await?;
     crash::point("commit-built.before-commit");

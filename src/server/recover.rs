@@ -181,7 +181,7 @@ pub(super) async fn lose(engine: &Engine, task: &ClaimedTask, loss: Loss, mut re
 async fn stop(engine: &Engine, task: &ClaimedTask, mut report: RunReport) {
     report.processes_left = Some(leftovers(&task.run_id, None).await);
     mark_step(engine, &mut report);
-    let judged = Judged { report, changeset: None, lane_lost: false };
+    let judged = Judged { report, changeset: None, lane_lost: false, ask: None };
     let ended = match engine.store.stop_wish(task.id).await {
         Ok(wish) => conclude::conclude(engine, task, &judged, wish.as_ref()).await,
         Err(error) => Err(error),

@@ -4,7 +4,7 @@ use super::Server;
 use super::operate::{self, Asker, MOST_LISTED};
 use crate::config::OnWithdrawal;
 use crate::publish::answer;
-use crate::queue::task::TaskState;
+use crate::queue::task::{BlockReason, TaskState};
 use crate::queue::verdict::StopVerdict;
 use crate::store::models::{Effect, EffectPayload, TaskFilter, TaskView};
 use crate::store::{Intake, StoreError, Withdrawal};
@@ -29,8 +29,13 @@ pub(super) async fn look(server: &Server, event: &Withdrawn) -> Result<Intake, S
     for task in affected(server, event).await? {
         let stops = server.config.queue.running_on_withdrawal == OnWithdrawal::Stop;
         match operate::stop(&task, asker) {
-            // What was blocked has been worked on; it waits for a person, not for its text.
-            (StopVerdict::Cancel, Some(change)) if task.state == TaskState::Queued => {
+            // What else is blocked has been worked on; it waits for a person, not for its text.
+            (StopVerdict::Cancel, Some(change))
+                if matches!(
+                    task.state,
+                    TaskState::Queued | TaskState::Blocked(BlockReason::AwaitingApproval)
+                ) =>
+            {
                 intake.changes.push(change);
                 cancelled.push(task);
             }

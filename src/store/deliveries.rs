@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use super::approvals::{self, ApprovalState, Ask, Decided};
 use super::audit::{self, Entry, SERVER, Status, Target};
 use super::changes::{self, TaskChange};
 use super::models::{BriefRow, Effect, Origin, PendingDelivery};
@@ -41,6 +42,10 @@ pub struct Intake {
     pub changes: Vec<TaskChange>,
     /// Holds the briefs to queue, each with its lane.
     pub accepted: Vec<(BriefRow, String)>,
+    /// Holds the approvals that those of them wait for which need one.
+    pub asks: Vec<Ask>,
+    /// Holds what was decided on approvals.
+    pub decided: Vec<Decided>,
     /// Holds the budgets that hold on lanes, by their names.
     pub budgets: BTreeMap<String, Budget>,
     /// Holds what is owed to GitHub.
@@ -146,7 +151,8 @@ impl Store {
         Ok(rows.into_iter().map(|row| row.get("text_digest")).collect())
     }
 
-    /// Writes what looking at a delivery led to, all or nothing; returns how many tasks are new.
+    /// Writes what looking at a delivery led to, all or nothing; returns how many tasks are
+    /// newly queued.
     ///
     /// Fails with [`StoreError::Changed`] when a task that it changes is not as it was; then the delivery
     /// is to be looked at once more. So it does when a brief would go over the day's budget.
@@ -168,6 +174,11 @@ impl Store {
         for change in &intake.changes {
             changes::apply(&mut tx, change).await?;
         }
+        let mut queued = 0;
+        for decided in &intake.decided {
+            approvals::decide(&mut tx, decided).await?;
+            queued += u64::from(decided.state == ApprovalState::Approved);
+        }
         if let (Some((source, _)), Some(digests)) = (intake.seen, &intake.edited_to) {
             tasks::supersede(&mut tx, source, digests).await?;
         }
@@ -175,13 +186,15 @@ impl Store {
         for effect in &intake.effects {
             effects::owe(&mut tx, effect).await?;
         }
-        let mut queued = 0;
         for (brief, lane) in &intake.accepted {
-            let new = tasks::insert(&mut tx, brief, lane).await?;
-            if let (1, Some(budget)) = (new, intake.budgets.get(lane)) {
+            let Some(task) = tasks::insert(&mut tx, brief, lane).await? else { continue };
+            if let Some(budget) = intake.budgets.get(lane) {
                 budgets::hold(&mut tx, brief, budget).await?;
             }
-            queued += new;
+            match intake.asks.iter().find(|ask| ask.brief == brief.id) {
+                Some(ask) => approvals::ask(&mut tx, task, ask).await?,
+                None => queued += 1,
+            }
         }
         let state = if intake.ignored.is_some() { "ignored" } else { "processed" };
         sqlx::query("UPDATE deliveries SET state = ?, reason = ? WHERE id = ?")

@@ -258,6 +258,7 @@ pub(super) async fn shift(tx: &mut Transaction<'_, Sqlite>, by_ms: i64) -> Resul
         "UPDATE deliveries SET not_before = not_before + ? WHERE state = 'pending' AND not_before > 0",
         "UPDATE effects SET not_before = not_before + ? WHERE state = 'owed' AND not_before > 0",
         "UPDATE tasks SET not_before = not_before + ? WHERE state = 'queued' AND not_before > 0",
+        "UPDATE approvals SET expires_at = expires_at + ? WHERE state = 'asked' AND expires_at > 0",
     ] {
         sqlx::query(shift).bind(by_ms).execute(&mut **tx).await?;
     }

@@ -4,6 +4,7 @@
 //! One connection writes, in transactions that begin with `BEGIN IMMEDIATE`; others read. A commit
 //! is on the disk when it returns (`synchronous=FULL`).
 
+mod approvals;
 pub mod audit;
 pub mod backup;
 pub mod blobs;
@@ -25,6 +26,7 @@ mod sqlite;
 mod tasks;
 mod wal;
 
+pub use approvals::{ApprovalRow, ApprovalState, Ask, Decided};
 pub use audit::{AuditEntry, OPERATOR, SERVER};
 pub use budgets::{DAY_MS, Spent};
 pub use changes::{Act, StopWish, TaskChange};

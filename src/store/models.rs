@@ -78,7 +78,7 @@ pub struct ClaimedTask {
     pub run_id: String,
     /// Names the lane.
     pub lane: String,
-    /// Holds when the task was queued first, in milliseconds since 1970.
+    /// Holds when the task was queued first, or approved, in milliseconds since 1970.
     pub queued_at_ms: i64,
     /// Counts the earlier runs that a time-out or a signal ended.
     pub retries: u32,
@@ -245,12 +245,29 @@ pub enum EffectPayload {
         title: String,
         /// Holds the Markdown of its page.
         summary: String,
+        /// Names it, where that is not the server's usual name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// Holds its buttons; `None` where it never has any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        buttons: Option<Vec<Button>>,
     },
     /// The label that shows how a thread's briefs stand.
     Label {
         /// Names it; `None` when there is none.
         label: Option<String>,
     },
+}
+
+/// A button of a check run.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Button {
+    /// Holds what stands on it, at most 20 characters.
+    pub label: String,
+    /// Holds what is shown beside it, at most 40 characters.
+    pub description: String,
+    /// Holds what GitHub tells when somebody presses it, at most 20 characters.
+    pub identifier: String,
 }
 
 impl Effect {

@@ -309,7 +309,7 @@ async fn end_task(
     audit::record(tx, about(task), state.as_str(), SERVER, reason.unwrap_or_default()).await
 }
 
-async fn lose(
+pub(super) async fn lose(
     tx: &mut Transaction<'_, Sqlite>,
     task: &ClaimedTask,
     reason: &str,

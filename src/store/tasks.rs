@@ -13,12 +13,12 @@ use crate::brief::Source;
 use crate::crash;
 use crate::queue::task::TaskState;
 
-/// Stores a brief and its task; returns 0 when the ledger knows the brief.
+/// Stores a brief and its task; returns the task's id, or `None` when the ledger knows the brief.
 pub(super) async fn insert(
     tx: &mut Transaction<'_, Sqlite>,
     brief: &BriefRow,
     lane: &str,
-) -> Result<u64, StoreError> {
+) -> Result<Option<i64>, StoreError> {
     let done = sqlx::query(
         "INSERT INTO briefs (id, repository_id, repository, installation_id, source_kind, source_id, source_url,
              block_index, text_digest, text, thread_number, thread_title, requested_by, requested_by_id,
@@ -45,7 +45,7 @@ pub(super) async fn insert(
     .execute(&mut **tx)
     .await?;
     if done.rows_affected() == 0 {
-        return Ok(0);
+        return Ok(None);
     }
     let now = now_ms();
     let done = sqlx::query(
@@ -61,10 +61,10 @@ pub(super) async fn insert(
     let asker = Actor::account(&brief.requested_by, brief.requested_by_id);
     audit::record(tx, about, "queued", asker, &brief.source_url).await?;
     labels::owe_of_task(tx, done.last_insert_rowid()).await?;
-    Ok(1)
+    Ok(Some(done.last_insert_rowid()))
 }
 
-/// Cancels the queued tasks of a text whose blocks an edit took out of it or wrote anew; `digests` are
+/// Cancels the tasks of a text that are queued or wait for approval, whose blocks an edit took out of it or wrote anew; `digests` are
 /// those of the blocks that it has now.
 pub(super) async fn supersede(
     tx: &mut Transaction<'_, Sqlite>,
@@ -72,8 +72,8 @@ pub(super) async fn supersede(
     digests: &[String],
 ) -> Result<(), StoreError> {
     let cancelled = sqlx::query(
-        "UPDATE tasks SET state = 'cancelled', changed_at = ?, reason = 'its text was edited'
-         WHERE state = 'queued' AND brief_id IN (
+        "UPDATE tasks SET state = 'cancelled', block_reason = NULL, changed_at = ?, reason = 'its text was edited'
+         WHERE (state = 'queued' OR block_reason = 'awaiting_approval') AND brief_id IN (
              SELECT id FROM briefs WHERE repository_id = ? AND source_kind = ? AND source_id = ?
                  AND text_digest NOT IN (SELECT value FROM json_each(?)))
          RETURNING id",

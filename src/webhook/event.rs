@@ -70,6 +70,23 @@ pub enum What {
     Gone,
 }
 
+/// A button that somebody pressed on a check run of this App.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pressed {
+    /// Holds the check run's id.
+    pub check_run: u64,
+    /// Holds what the App calls it.
+    pub external_id: String,
+    /// Holds the commit that it stands beside.
+    pub head_sha: String,
+    /// Names the button.
+    pub identifier: String,
+    /// Holds who pressed it.
+    pub sender: Account,
+    /// Tells where the repository is.
+    pub home: Home,
+}
+
 /// An issue or a pull request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Thread {
@@ -107,6 +124,8 @@ pub enum Meaning {
     Text(Box<TextEvent>),
     /// Something was withdrawn, by whomever.
     Withdrawn(Box<Withdrawn>),
+    /// A person pressed a button.
+    Pressed(Box<Pressed>),
     /// Nothing that leads to work, with the reason.
     Ignored(String),
 }
@@ -124,6 +143,10 @@ pub fn parse(event: &str, body: &[u8], app_id: u64, bots: &[&str]) -> Parsed {
     let home = home(&payload);
     let withdrawn = |kind| withdrawn(kind, &payload, home.as_ref()?);
     let meaning = match Kind::of(event) {
+        None if event == CHECK_RUN => match pressed(payload, home.clone(), app_id) {
+            Ok(pressed) => Meaning::Pressed(Box::new(pressed)),
+            Err(reason) => Meaning::Ignored(reason),
+        },
         None => Meaning::Ignored(notice(event, &payload.action, home.as_ref())),
         Some(kind) => match withdrawn(kind) {
             Some(withdrawn) => Meaning::Withdrawn(Box::new(withdrawn)),
@@ -160,9 +183,13 @@ fn notice(event: &str, action: &str, home: Option<&Home>) -> String {
 }
 
 /// Tells whether an event is one that can mean something to the server.
-pub fn is_listened_to(event: &str) -> bool {
-    Kind::of(event).is_some()
+pub fn is_listened_to(event: &str, action: Option<&str>) -> bool {
+    Kind::of(event).is_some() || (event == CHECK_RUN && action == Some(PRESSED))
 }
+
+/// The event of check runs, and its action when a button was pressed.
+const CHECK_RUN: &str = "check_run";
+const PRESSED: &str = "requested_action";
 
 fn home(payload: &Payload) -> Option<Home> {
     let repository = payload.repository.as_ref()?;
@@ -229,6 +256,30 @@ fn withdrawn(kind: Kind, payload: &Payload, home: &Home) -> Option<Withdrawn> {
     let actor_id = payload.sender.as_ref().map(|sender| sender.id);
     let thread = Thread { number: thread.number?, title };
     Some(Withdrawn { what, thread, actor, actor_id, home: home.clone() })
+}
+
+/// Reads a press on a button; only this App's own check runs count, and only people.
+fn pressed(payload: Payload, home: Option<Home>, app_id: u64) -> Result<Pressed, String> {
+    if payload.action != PRESSED {
+        return Err(format!("the action `{}` of a check run asks for nothing", payload.action));
+    }
+    let home = home.ok_or("there is no repository or no installation in it")?;
+    let sender = payload.sender.ok_or("there is no sender in it")?;
+    let run = payload.check_run.ok_or("there is no check run in it")?;
+    if run.app.is_none_or(|app| app.id != app_id) {
+        return Err("the check run is not this App's".to_owned());
+    }
+    if sender.kind != "User" {
+        return Err(format!("`{}` is no person but a `{}`", sender.login, sender.kind));
+    }
+    Ok(Pressed {
+        check_run: run.id,
+        external_id: run.external_id.unwrap_or_default(),
+        head_sha: run.head_sha,
+        identifier: payload.requested_action.ok_or("no button is named in it")?.identifier,
+        sender,
+        home,
+    })
 }
 
 fn text(
@@ -344,6 +395,31 @@ mod tests {
             assert!(!wrote(other, "Bot", 2), "{other}");
         }
         assert!(!wrote("renovate[bot]", "Organization", 2));
+    }
+
+    #[test]
+    fn only_a_persons_press_on_an_own_check_run_counts() {
+        let press = |app: u64, sender: &str, action: &str| {
+            let more = json!({
+                "sender": {"id": 9, "login": "olga", "type": sender},
+                "requested_action": {"identifier": "approve"},
+                "check_run": {"id": 5, "head_sha": "c", "external_id": "approval:d", "app": {"id": app}},
+            });
+            parsed("check_run", action, more).meaning
+        };
+        let Meaning::Pressed(pressed) = press(1, "User", "requested_action") else { panic!("it counts") };
+        assert_eq!((pressed.check_run, pressed.identifier.as_str()), (5, "approve"));
+        assert_eq!((pressed.external_id.as_str(), pressed.sender.id), ("approval:d", 9));
+        let others = [
+            press(2, "User", "requested_action"),
+            press(1, "Bot", "requested_action"),
+            press(1, "User", "created"),
+        ];
+        assert!(others.iter().all(|other| matches!(other, Meaning::Ignored(_))), "{others:?}");
+        assert!(
+            is_listened_to("check_run", Some("requested_action"))
+                && !is_listened_to("check_run", Some("created"))
+        );
     }
 
     #[test]

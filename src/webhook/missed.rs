@@ -32,7 +32,7 @@ pub fn missed(
     serving_since_ms: i64,
 ) -> Vec<MissedDelivery> {
     let mut by_guid: HashMap<&str, Vec<&HookDelivery>> = HashMap::new();
-    for entry in log.iter().filter(|entry| event::is_listened_to(&entry.event)) {
+    for entry in log.iter().filter(|entry| event::is_listened_to(&entry.event, entry.action.as_deref())) {
         by_guid.entry(&entry.guid).or_default().push(entry);
     }
     let under_way = |entry: &HookDelivery| {

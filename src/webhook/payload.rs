@@ -17,6 +17,21 @@ pub(super) struct Payload {
     pub(super) pull_request: Option<Item>,
     pub(super) review: Option<Item>,
     pub(super) changes: Option<Value>,
+    pub(super) check_run: Option<CheckRun>,
+    pub(super) requested_action: Option<RequestedAction>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct CheckRun {
+    pub(super) id: u64,
+    pub(super) head_sha: String,
+    pub(super) external_id: Option<String>,
+    pub(super) app: Option<App>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RequestedAction {
+    pub(super) identifier: String,
 }
 
 #[derive(Deserialize)]

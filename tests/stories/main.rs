@@ -6,6 +6,7 @@
     reason = "a story fails by panicking, in its helpers too"
 )]
 
+mod approvals;
 mod architecture;
 mod attacks;
 mod audit;

@@ -23,6 +23,7 @@ async fn a_check_run_is_made_found_and_completed() {
         conclusion: None,
         title: "Running",
         summary: "It runs.",
+        actions: None,
     };
     let first = world.github.create_check_run(place, &begun).await.unwrap();
     let second = CheckRunText { external_id: "run-2", ..begun };

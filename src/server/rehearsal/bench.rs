@@ -18,7 +18,7 @@ use crate::run::report::{Problem, RunReport, RunStatus};
 use crate::run::workspace::RunDirs;
 use crate::server::attempt::{internal, problem};
 use crate::server::engine::Engine;
-use crate::server::execute::Fetched;
+use crate::server::execute::{Ready, Start};
 use crate::server::lanes::{LaneEntry, Lanes};
 use crate::server::{conclude, dispatcher, execute};
 use crate::store::blobs::Blobs;
@@ -88,7 +88,8 @@ impl Bench {
         loop {
             if let Some(task) = dispatcher::claim(&self.engine, self.entry.name()).await? {
                 let slot = self.entry.lane.claim_slot().await?;
-                let fetch = async |_| Ok(Fetched { mirror: self.fetch(task.epoch)?, bounds: None });
+                let start = |mirror| Ready::Start(Start { mirror, base: None, bounds: None });
+                let fetch = async |_| self.fetch(task.epoch).map(start);
                 execute::carry_out(&self.engine, &self.entry, slot, &task, fetch).await;
                 return Ok(true);
             }

@@ -44,6 +44,7 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/_sim/pulls/comments/delete", post(delete_review_comment))
         .route("/_sim/pulls/reviews", post(review))
         .route("/_sim/reactions", post(react))
+        .route("/_sim/checks/press", post(press))
         .route("/_sim/webhook", post(webhook))
         .route("/_sim/ping", post(ping))
         .merge(owning::routes())
@@ -307,6 +308,23 @@ async fn react(State(core): State<Shared>, Order(deed): Order<Deed>) -> Answer {
     let actor = world.person(&deed.user)?;
     let subject = deed.comment.map_or(Subject::Issue(deed.number), Subject::Comment);
     shown(world.react(&deed.repo, subject, &actor, &deed.content)?.0)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PressOrder {
+    repo: String,
+    user: String,
+    check_run: u64,
+    identifier: String,
+}
+
+/// Presses a button that the App put on a check run.
+async fn press(State(core): State<Shared>, Order(order): Order<PressOrder>) -> Answer {
+    let mut world = core.write();
+    let actor = world.person(&order.user)?;
+    world.press_check_action(&order.repo, order.check_run, &actor, &order.identifier)?;
+    shown(json!({}))
 }
 
 #[derive(Deserialize)]

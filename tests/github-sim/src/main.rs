@@ -54,6 +54,7 @@ While it runs (all bodies are JSON):
   POST /_sim/labels, /_sim/reactions, /_sim/commits, /_sim/users, /_sim/webhook, /_sim/ping
   POST /_sim/repositories/rename {\"repo\",\"name\"}, /transfer {\"repo\",\"owner\"}, /archive {\"repo\"}, /protect {\"repo\",\"branch\"}
   POST /_sim/installation   {\"act\":\"suspend\"}   also unsuspend, uninstall, install
+  POST /_sim/checks/press   {\"repo\",\"user\",\"check_run\",\"identifier\"}   presses a button of a check run
   POST /_sim/deliveries/forget
   POST /_sim/faults         {\"method\":\"POST\",\"path\":\"/pulls\",\"times\":1,\"kind\":\"status-after-effect\",\"status\":502}
                             kinds: status, rate-limit (retry_after, reset_in), delay (milliseconds), drop, status-after-effect, drop-after-effect
