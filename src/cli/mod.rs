@@ -23,10 +23,11 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::error::UserError;
 use crate::lane;
 use crate::publish::terminal;
+use crate::run::protected::ProtectedPaths;
 
 /// Runs `codex-brief` blocks from GitHub issues and comments, isolated, and opens the pull requests
 /// that they ask for.
@@ -81,6 +82,10 @@ fn load_config(path: &Path) -> Result<Config, UserError> {
     let config = Config::load(path)?;
     let private = config.private_paths();
     config.lanes.iter().try_for_each(|lane| lane::check(lane, &private))?;
+    for (nth, section) in (1..).zip(&config.policies) {
+        ProtectedPaths::new(&section.protected_paths, &[])
+            .map_err(|why| config::invalid(format!("policy[{nth}]: {why}.")))?;
+    }
     Ok(config)
 }
 

@@ -58,11 +58,13 @@ impl ProcessLane {
         &self.config
     }
 
-    /// Returns the lane with a run's own bounds, which are never wider than its own.
-    pub fn bounded(&self, network: Network, limits: Limits) -> Self {
+    /// Returns the lane with a run's own bounds, which are never wider than its own; `protected` are paths that
+    /// the run may not change, beside those of the lane.
+    pub fn bounded(&self, network: Network, limits: Limits, protected: Vec<String>) -> Self {
         let mut bounded = self.clone();
         bounded.config.network = network;
         bounded.config.limits = limits;
+        bounded.config.protected_paths.extend(protected);
         bounded
     }
 

@@ -47,7 +47,16 @@ impl Contract {
     /// # Errors
     /// Tells what is wrong with the lane's `protected_paths` or `allow_protected`.
     pub fn of(lane: &LaneConfig) -> Result<Self, String> {
-        let protected = ProtectedPaths::new(&lane.protected_paths, &lane.allow_protected)?;
+        Self::with(lane, &[])
+    }
+
+    /// Returns what a lane takes where a policy protects further paths.
+    ///
+    /// # Errors
+    /// Tells what is wrong with the `protected_paths` or `allow_protected`.
+    pub fn with(lane: &LaneConfig, further: &[String]) -> Result<Self, String> {
+        let named = [lane.protected_paths.as_slice(), further].concat();
+        let protected = ProtectedPaths::new(&named, &lane.allow_protected)?;
         Ok(Self { protected, binaries: lane.binaries, links: lane.links })
     }
 }

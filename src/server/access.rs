@@ -13,6 +13,7 @@ use crate::github::installation::Place;
 use crate::github::pulls::PullOrigin;
 use crate::github::repository::FoundFile;
 use crate::github::{GitHub, GitHubError};
+use crate::run::protected::ProtectedPaths;
 use crate::run::report::Problem;
 use crate::store::models::ClaimedTask;
 
@@ -123,10 +124,16 @@ async fn file(
             Some(Err(RepositoryFile::broken(&format!("it is no file of at most {most} bytes"))))
         }
         FoundFile::Bytes(bytes) => Some(match String::from_utf8(bytes) {
-            Ok(text) => RepositoryFile::parse(&text),
+            Ok(text) => RepositoryFile::parse(&text).and_then(protects),
             Err(_) => Err(RepositoryFile::broken("it is no UTF-8 text")),
         }),
     })
+}
+
+/// Looks whether the paths that a repository's file protects can be told from others.
+fn protects(file: RepositoryFile) -> Result<RepositoryFile, UserError> {
+    let paths: Vec<String> = file.policies.iter().flat_map(|section| section.protected_paths.clone()).collect();
+    ProtectedPaths::new(&paths, &[]).map(|_| file).map_err(|why| RepositoryFile::broken(&why))
 }
 
 /// Tells where a text stands, and whether that is a pull request from elsewhere.

@@ -228,7 +228,7 @@ async fn judge(
         return Judged { report, changeset: None, lane_lost: false, ask };
     };
     let lane = match bounds {
-        Some(bounds) => entry.lane.bounded(bounds.network, bounds.limits),
+        Some(bounds) => entry.lane.bounded(bounds.network, bounds.limits, bounds.protected_paths),
         None => entry.lane.clone(),
     };
     let order = Order {

@@ -3,7 +3,9 @@
 use super::intake::LookError;
 use super::locate::locate_anew;
 use super::{Server, access, approval, conclude, execute};
+use crate::authorize::policy::Bounds;
 use crate::brief::{self, Brief, Origin, PullRequestOutput};
+use crate::config::LaneConfig;
 use crate::crash;
 use crate::error::log_internal;
 use crate::github::GitHubError;
@@ -98,7 +100,7 @@ async fn commit(
     place: Place<'_>,
     output: &PullRequestOutput,
     report: &RunReport,
-    changeset: &Changeset,
+    (changeset, bounds): (&Changeset, &Bounds),
 ) -> Result<CommitId, Failure> {
     let fatal = |what: &str, error: &dyn std::fmt::Display| Failure::Final(internal(what, error));
     let bot = server.github.bot(place.installation).await.map_err(failure)?;
@@ -114,8 +116,11 @@ async fn commit(
     let (blobs, files, time) = (server.blobs.clone(), output.files.clone(), report.ended_at_ms / 1000);
     let changeset = changeset.clone();
     // A lane that is gone by now gives nothing up.
-    let protected = server.lanes.get(&task.lane).map(|entry| Contract::of(entry.lane.config()));
-    let protected = protected.and_then(Result::ok).unwrap_or_default().protected;
+    let lane = server.lanes.get(&task.lane).map(|entry| entry.lane.config().clone());
+    let lane = lane.unwrap_or_else(|| LaneConfig::named(&task.lane));
+    let protected = Contract::with(&lane, &bounds.protected_paths)
+        .map_err(|error| fatal("what may not be changed cannot be read", &error))?
+        .protected;
     let built = tokio::task::spawn_blocking(move || -> anyhow::Result<CommitId> {
         let request = CommitRequest {
             base: changeset.base_commit,
@@ -159,7 +164,7 @@ async fn publish_once(
     }
     fetch_base(server, task, place, changeset.base_commit).await?;
     crash::point("commit-built.before-commit");
-    let commit = commit(server, task, place, output, report, changeset).await?;
+    let commit = commit(server, task, place, output, report, (changeset, &decision.bounds)).await?;
     crash::point("commit-built.before-record");
     if let Err(conflict) = push(server, task, place, (commit, branch), attempts).await? {
         return published_before(server, place, branch, report, conflict).await;

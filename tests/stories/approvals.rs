@@ -84,12 +84,13 @@ async fn an_approved_brief_runs_on_the_approved_commit_and_is_on_record() {
     assert_eq!(row.get::<String, _>("state"), "approved");
     assert_eq!(Some(row.get::<i64, _>("actor_id").unsigned_abs()), town.sim.user_id("olga"));
     assert_eq!(row.get::<String, _>("reason"), "It is small");
-    let entry: String =
-        sqlx::query_scalar("SELECT detail FROM audit WHERE event = 'approved' AND actor = 'olga'")
-            .fetch_one(&mut store)
-            .await
-            .unwrap();
-    assert!(entry.contains(&digest) && entry.ends_with("It is small"), "{entry}");
+    let entry: String = sqlx::query_scalar("SELECT entry FROM audit WHERE action = 'approved'")
+        .fetch_one(&mut store)
+        .await
+        .unwrap();
+    for part in [digest.as_str(), "It is small", "\"login\":\"olga\""] {
+        assert!(entry.contains(part), "{part} is not in {entry}");
+    }
 }
 
 #[tokio::test]
@@ -284,7 +285,7 @@ async fn a_server_that_dies_on_the_way_of_an_approval_loses_and_repeats_nothing(
         assert_eq!(town.result(thread, 1).await.1["status"], "success", "{point}");
         town.told(thread, "Approved by olga").await;
         assert_eq!(town.sim.pulls(REPO).len(), 1, "{point}");
-        let approved: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM audit WHERE event = 'approved'")
+        let approved: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM audit WHERE action = 'approved'")
             .fetch_one(&mut town.store().await)
             .await
             .unwrap();

@@ -3,6 +3,7 @@
 use github_sim::{Comment, Permission};
 use serde_json::Value;
 
+use crate::approvals::{REQUIRED, approve, busy, digest_in, waiting};
 use crate::support::{LANE, REPO, Town, brief, brief_for};
 
 const STEP: [(&str, &str); 1] = [("write", "echo x > x.txt")];
@@ -302,10 +303,51 @@ async fn a_policy_that_changes_while_a_brief_runs_or_waits_holds_for_it() {
 }
 
 #[tokio::test]
-async fn nothing_that_needs_an_approval_runs_without_one() {
-    let town = Town::with_lanes(&format!("{LANE}approval = \"second-person\"\n")).await;
-    let told = town.refused("maria", "approval-missing").await;
-    assert!(told.body.contains("neither wrote nor edited"), "{}", told.body);
+async fn a_repository_may_ask_for_approvals_and_say_who_may_give_them() {
+    let town = Town::with_lanes(LANE).await;
+    let ids: Vec<u64> = ["maria", "olga"].iter().map(|login| town.sim.user_id(login).unwrap()).collect();
+    town.sim.add_user("nina");
+    town.sim.set_permission(REPO, "nina", Permission::Admin).unwrap();
+    town.write_policy("main", &format!("[[policy]]\napproval = \"second-person\"\nusers = {ids:?}\n"));
+    let (thread, digest) = waiting(&town).await;
+    let asked = town.told(thread, "Waits for approval").await.body;
+    assert!(asked.contains("echo") && asked.contains("is the boundary"), "{asked}");
+    // Who may not run briefs here may not approve them, by no way, whatever the permission.
+    approve(&town, thread, "nina", &digest);
+    town.told(thread, "user-not-named").await;
+    let check = town.sim.check_runs(REPO).into_iter().find(|check| check.external_id.ends_with(&digest));
+    town.sim.press_check_action(REPO, check.unwrap().id, "nina", "approve").unwrap();
+    town.told(thread, "the policy names others").await;
+    assert!(!town.server.log().contains("run begins"));
+    approve(&town, thread, "olga", &digest);
+    assert_eq!(town.result(thread, 1).await.1["status"], "success");
+}
+
+#[tokio::test]
+async fn an_approval_does_not_outlive_the_policy_that_it_was_given_under() {
+    let town = Town::with_lanes(REQUIRED).await;
+    town.write_policy("main", "[[policy]]\nlimits = { wall_seconds = 600 }\n");
+    busy(&town).await;
+    let (thread, digest) = waiting(&town).await;
+    approve(&town, thread, "olga", &digest);
+    town.told(thread, "Approved by olga").await;
+    // The brief is approved and queued; the file comes from the default branch when its run starts.
+    town.write_policy("main", "[[policy]]\nlimits = { wall_seconds = 60 }\n");
+    let again = town.told(thread, "wall_seconds: 600 → 60").await;
+    assert_ne!(digest_in(&again), digest);
+}
+
+#[tokio::test]
+async fn a_path_that_the_repository_protects_is_not_changed() {
+    let town = Town::with_lanes(LANE).await;
+    town.write_policy("main", "[[policy]]\nprotected_paths = [\"/infra\"]\n");
+    let (_, result) = town.run(&[("write", "mkdir -p infra && echo x > infra/x.tf")], &["infra/x.tf"]).await;
+    assert_eq!(result["problem"]["code"], "protected-paths", "{result}");
+    let (_, result) = town.run(&[("write", "mkdir -p infra && echo x | tee infra/x.tf > x.txt")], &["x.txt"]).await;
+    assert_eq!(result["status"], "failure", "{result}");
+    town.write_policy("main", "[[policy]]\nprotected_paths = [\"{a\"]\n");
+    town.refused("maria", "policy-file-invalid").await;
+    assert!(town.sim.pulls(REPO).is_empty());
 }
 
 #[tokio::test]

@@ -193,7 +193,7 @@ proptest! {
         brief.steps = vec![brief.steps[0].clone(); steps];
         let asked = asked(&row, &brief);
         for standing in [Standing::Asked(std::slice::from_ref(&text)), Standing::Rejected(&text, &text)] {
-            assert_sound(&approval_comment(&asked, standing), &[], &[]);
+            assert_sound(&approval_comment(&asked, standing), &[], &[&row.source_url]);
         }
         let told = approval_comment(&asked, Standing::Asked(&[]));
         for step in 1..=steps {
