@@ -112,7 +112,7 @@ pub async fn run(args: DoctorArgs) -> Result<u8, UserError> {
         let all = json!({ "format": FORMAT, "held": held, "machine": machine, "lanes": lanes });
         super::print(&format!("{all:#}"));
     } else {
-        print!("{}", as_text(&machine, &lanes, held));
+        super::print(as_text(&machine, &lanes, held).trim_end());
     }
     Ok(u8::from(!held))
 }

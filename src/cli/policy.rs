@@ -267,7 +267,7 @@ impl Explained<'_> {
         line("limits", format!("{} s a step, {} s without output", limits.wall_seconds, limits.idle_seconds));
         line("budget", budget(&bounds.budget));
         for path in &bounds.protected_paths {
-            line("protected", path.clone());
+            line("protected", crate::publish::terminal::line(path));
         }
         for key in widened {
             line("ignored", format!("{key}: a repository can only narrow"));

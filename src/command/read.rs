@@ -1,7 +1,7 @@
 //! Reads one line as a command.
 
 /// The words behind `/work`.
-const WORDS: [&str; 2] = ["status", "publish"];
+const WORDS: [&str; 3] = ["status", "plan", "publish"];
 
 /// The fewest digits by which a task is named.
 const FEWEST_DIGITS: usize = 6;
@@ -22,6 +22,8 @@ pub enum Command {
     Stop(Option<TaskName>),
     /// Tells where tasks stand.
     Status(Option<TaskName>),
+    /// Tells what tasks would do: lane, bounds, files, and each command of the steps.
+    Plan(Option<TaskName>),
     /// Publishes again what GitHub refused.
     Publish(Option<TaskName>),
     /// Lets a brief run that waits for approval.
@@ -106,6 +108,7 @@ fn work(words: &[&str]) -> Result<Command, Wrong> {
     let (word, rest) = words.split_first().ok_or(Wrong::NoWord)?;
     match word.to_ascii_lowercase().as_str() {
         "status" => task(rest).map(Command::Status),
+        "plan" => task(rest).map(Command::Plan),
         "publish" => task(rest).map(Command::Publish),
         other => Err(Wrong::Word((*word).to_owned(), nearest(other))),
     }
@@ -147,6 +150,7 @@ mod tests {
     #[test]
     fn the_commands_are_read_with_and_without_a_task() {
         assert_eq!(read("/stop"), Some(Ok(Command::Stop(None))));
+        assert_eq!(read("/work plan ab12cd34ef56"), Some(Ok(Command::Plan(name("ab12cd34ef56")))));
         assert_eq!(read("/stop ab12cd34ef56"), Some(Ok(Command::Stop(name("ab12cd34ef56")))));
         assert_eq!(read("/Work Status `AB12CD`  "), Some(Ok(Command::Status(name("ab12cd")))));
         assert_eq!(read("/work publish 0199a8f0-0000"), Some(Ok(Command::Publish(name("0199a8f0-0000")))));

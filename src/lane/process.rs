@@ -60,12 +60,24 @@ impl ProcessLane {
 
     /// Returns the lane with a run's own bounds, which are never wider than its own; `protected` are paths that
     /// the run may not change, beside those of the lane.
-    pub fn bounded(&self, network: Network, limits: Limits, protected: Vec<String>) -> Self {
+    ///
+    /// # Errors
+    /// Tells why the lane cannot hold a run to them.
+    pub fn bounded(&self, network: Network, limits: Limits, protected: Vec<String>) -> Result<Self, String> {
         let mut bounded = self.clone();
+        if self.config.sandbox == SandboxKind::None && network != self.config.network {
+            return Err(
+                "the lane has no sandbox, so nothing holds its steps to the network of the policy".into()
+            );
+        }
+        bounded.config.network_private_addresses &= matches!(network, Network::Listed(_));
         bounded.config.network = network;
+        if let Some(reason) = refuse_network(&bounded.config) {
+            return Err(reason.trim_end_matches('.').to_owned());
+        }
         bounded.config.limits = limits;
         bounded.config.protected_paths.extend(protected);
-        bounded
+        Ok(bounded)
     }
 
     /// Finds out whether the lane can work here, by a trial step in its sandbox, with folders below
@@ -131,11 +143,6 @@ impl ProcessLane {
         events: impl Fn(StepEvent) + Send + Sync,
         stop: CancellationToken,
     ) -> Result<Vec<StepReport>, LaneError> {
-        // A policy may have put a list in the place of the lane's own network.
-        if let Some(reason) = refuse_network(&self.config) {
-            let help = "Give the lane a sandbox, or take the list out of the policy.".to_owned();
-            return Err(LaneError::Unavailable(LaneUnavailable { reason, help }));
-        }
         self.hand_over(slot, order).await?;
         let mut reports: Vec<StepReport> = Vec::with_capacity(order.steps.len());
         for (index, step) in order.steps.iter().enumerate() {

@@ -133,7 +133,7 @@ pub fn usage_part(usage: &Usage) -> String {
     };
     format!(
         "❓ {line} was not obeyed: {wrong}\n\n- `/stop [task]` ends what runs and cancels what waits\n- `/work status \
-         [task]` tells where each brief stands\n- `/work publish [task]` publishes again what GitHub did not take\n- `/approve DIGEST` lets a brief run that waits for approval, \
+         [task]` tells where each brief stands\n- `/work plan [task]` tells what the newest would do\n- `/work publish [task]` publishes again what GitHub did not take\n- `/approve DIGEST` lets a brief run that waits for approval, \
          `/reject DIGEST reason` cancels it"
     )
 }

@@ -24,7 +24,7 @@ pub const APPROVE: &str = "approve";
 pub const REJECT: &str = "reject";
 
 /// Bounds the scripts of all steps, in characters.
-const MAX_SCRIPTS: usize = 32_000;
+const MAX_SCRIPTS: usize = 20_000;
 
 /// Bounds the list of files, in characters.
 const MAX_FILES: usize = 6_000;
@@ -327,4 +327,4 @@ fn brief(task: &TaskView) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -13,6 +13,7 @@ pub mod inert;
 pub mod message;
 mod network;
 pub mod notice;
+pub mod plan;
 pub mod pull_request;
 pub mod status;
 pub mod terminal;

@@ -26,6 +26,20 @@ pub struct NetworkReport {
     pub denied_more: u64,
 }
 
+impl NetworkReport {
+    /// Masks the hosts, which are a step's choice.
+    pub fn mask(&mut self, mask: impl Fn(&str) -> String) {
+        for host in self
+            .allowed
+            .iter_mut()
+            .map(|it| &mut it.host)
+            .chain(self.denied.iter_mut().map(|it| &mut it.host))
+        {
+            *host = mask(host);
+        }
+    }
+}
+
 /// A destination that was reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reached {

@@ -4,6 +4,7 @@
 use super::Server;
 use super::attempt::problem;
 use super::locate::locate;
+use crate::authorize::lanes;
 use crate::authorize::permission::Permission;
 use crate::authorize::policy::{Account, Decision, Facts, Policy, Visibility, Written};
 use crate::brief::{RepoName, SourceKind};
@@ -132,7 +133,8 @@ async fn file(
 
 /// Looks whether the paths that a repository's file protects can be told from others.
 fn protects(file: RepositoryFile) -> Result<RepositoryFile, UserError> {
-    let paths: Vec<String> = file.policies.iter().flat_map(|section| section.protected_paths.clone()).collect();
+    let paths: Vec<String> =
+        file.policies.iter().flat_map(|section| section.protected_paths.clone()).collect();
     ProtectedPaths::new(&paths, &[]).map(|_| file).map_err(|why| RepositoryFile::broken(&why))
 }
 
@@ -230,9 +232,9 @@ pub(super) async fn is_kept_out(
     // Where the brief stands is no matter of who somebody is.
     let at = (TextSource::Issue, false);
     let scene = look(&server.github, &server.config, place, repository_id, at, accounts).await?;
-    let lane = server.config.lanes.iter().find(|config| config.name == lane);
+    let Some(lane) = server.config.lanes.iter().find(|config| config.name == lane) else { return Ok(true) };
     let Some(repository) = repository_name(place.repository) else { return Ok(true) };
-    Ok(scene.policy(&server.config, &repository, lane).people(&scene.facts).is_err())
+    Ok(scene.policy(&server.config, &repository, Some(lane)).people(&scene.facts).is_err())
 }
 
 /// Reads `owner/name`.
@@ -267,11 +269,15 @@ pub(super) async fn decide_again(
     };
     let at = source(&server.github, place, text).await?;
     let scene = look(&server.github, &server.config, place, text.repository_id, at, found).await?;
-    let lane = server.config.lanes.iter().find(|lane| lane.name == task.lane);
     let Some(repository) = repository_name(place.repository) else {
         return Err(GitHubError::Unreadable("GET /repositories".to_owned(), place.repository.to_owned()));
     };
-    let decision = scene.policy(&server.config, &repository, lane).decide(&scene.facts);
+    // A lane that is gone, or does not serve the repository any more, vouches for nothing.
+    let lane = match lanes::choose(&task.lane, &repository, &server.config.lanes) {
+        Ok(lane) => lane,
+        Err(UserError { code, message, help }) => return Ok(Err(problem(code, message, &help))),
+    };
+    let decision = scene.policy(&server.config, &repository, Some(lane)).decide(&scene.facts);
     tracing::info!(
         run = task.run_id,
         rule = decision.rule,

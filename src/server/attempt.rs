@@ -218,7 +218,9 @@ async fn in_workspace(
     };
     let (ran, watch) = (watch::run_steps(order, &steps, progress).await, redactor.watch());
     if matches!(order.lane.config().network, Network::Listed(_)) {
-        report.network = Some(steps.network.report());
+        let mut network = steps.network.report();
+        network.mask(|host| masked(&redactor, host));
+        report.network = Some(network);
     }
     let lane_lost = ran.is_err();
     let ran = ran.map(|steps| report.steps = steps);
@@ -258,9 +260,17 @@ async fn look(
         }
     };
     report.changes = shown.changes;
+    for change in &mut report.changes {
+        change.path = masked(redactor, &change.path);
+        change.link = change.link.take().map(|link| masked(redactor, &link));
+    }
     report.diff = String::from_utf8_lossy(&redactor.redact(shown.diff.as_bytes())).into_owned();
     report.diff_cut = shown.cut;
     Ok(changeset)
+}
+
+fn masked(redactor: &Redactor, text: &str) -> String {
+    String::from_utf8_lossy(&redactor.redact(text.as_bytes())).into_owned()
 }
 
 fn is_full(error: &anyhow::Error) -> bool {

@@ -133,6 +133,8 @@ impl Writer {
             return Ok(last.sequence);
         }
         let suffix = format!(".not-of-this-store-{}", chrono::Utc::now().format("%Y%m%dT%H%M%S%3fZ"));
+        // Before it: whatever happens in between, a new sink begins at the first entry.
+        server.store.note_audit_in_sink(0).await?;
         let aside = block_in_place(|| self.sink.move_aside(&suffix))?;
         let head = format!("{}:{}", last.sequence, last.hash.as_deref().unwrap_or_default());
         tracing::error!(

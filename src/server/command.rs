@@ -4,16 +4,21 @@ use super::approval::{self, Decider, Found as Named, Verb};
 use super::intake::LookError;
 use super::operate::{self, Asker, MOST_LISTED};
 use super::{Server, decided};
+use crate::brief::{self, Origin};
 use crate::command::{Command, Commands, Decision, Found, TaskName};
 use crate::github::installation::Place;
 use crate::publish::answer;
 use crate::publish::approval::{Undecided, undecided_part};
+use crate::publish::plan::plan_part;
 use crate::publish::status::status_table;
 use crate::queue::verdict::{PublishVerdict, StopVerdict, publish_verdict};
 use crate::store::audit::Entry;
 use crate::store::models::{TaskFilter, TaskView};
-use crate::store::{Decided, StoreError, TaskChange};
+use crate::store::{Act, Decided, StoreError, TaskChange};
 use crate::webhook::event::TextEvent;
+
+/// The newest briefs of a thread that a plan shows; each can have a long table.
+const MOST_PLANNED: u32 = 2;
 
 /// What commands come to.
 #[derive(Debug, Default)]
@@ -71,13 +76,17 @@ pub(super) async fn obey(
 ) -> Result<Obeyed, LookError> {
     let mut obeyed = Obeyed { quiet: true, ..Obeyed::default() };
     for found in &commands.found {
-        let before = obeyed.changes.len();
+        let before = obeyed.changes.len() + obeyed.decided.len();
         match &found.command {
             Ok(Command::Stop(task)) => stop(server, event, task.as_ref(), &mut obeyed).await?,
             Ok(Command::Publish(task)) => publish(server, event, task.as_ref(), &mut obeyed).await?,
             Ok(Command::Status(task)) => {
                 obeyed.quiet = false;
                 obeyed.parts.push(status(server, event, task.as_ref()).await?);
+            }
+            Ok(Command::Plan(task)) => {
+                obeyed.quiet = false;
+                plan(server, event, task.as_ref(), &mut obeyed).await?;
             }
             Ok(Command::Approve(wanted)) => {
                 decide(server, event, place, (wanted, Verb::Approve), &mut obeyed).await?;
@@ -90,7 +99,11 @@ pub(super) async fn obey(
                 obeyed.parts.push(answer::usage_part(usage));
             }
         }
-        obeyed.audit.push(decided::command(event, found, obeyed.changes.len() - before));
+        obeyed.audit.push(decided::command(
+            event,
+            found,
+            (obeyed.changes.len() + obeyed.decided.len()).saturating_sub(before),
+        ));
     }
     if commands.more > 0 {
         obeyed.quiet = false;
@@ -135,6 +148,11 @@ async fn stop(
     let asker = asker(event, "`/stop` in the thread");
     for task in &tasks {
         let (mut verdict, change) = operate::stop(task, asker);
+        if change.is_some() {
+            // A stop wins over what the same text wanted of the task before.
+            obeyed.decided.retain(|other| other.task != task.id);
+            obeyed.changes.retain(|other| other.task != task.id || other.act != Act::Republish);
+        }
         match change {
             Some(change) if !obeyed.touches(task.id) => {
                 obeyed.changes.push(change);
@@ -228,6 +246,34 @@ async fn status(server: &Server, event: &TextEvent, name: Option<&TaskName>) -> 
         lines.push(operate::line(&server.store, task).await?);
     }
     Ok(status_table(&lines))
+}
+
+async fn plan(
+    server: &Server,
+    event: &TextEvent,
+    name: Option<&TaskName>,
+    obeyed: &mut Obeyed,
+) -> Result<(), StoreError> {
+    let tasks = match meant(server, event, name, TaskFilter { most: MOST_PLANNED, ..thread(event) }).await? {
+        Meant::Tasks(tasks) => tasks,
+        Meant::Told(part) => {
+            obeyed.parts.push(part);
+            return Ok(());
+        }
+    };
+    if tasks.is_empty() {
+        obeyed.parts.push(answer::nothing_known());
+    }
+    for task in &tasks {
+        let lane = server.config.lanes.iter().find(|lane| lane.name == task.lane);
+        let brief = brief::parse(&task.brief.text, &Origin::document()).ok();
+        let commands = match &brief {
+            Some(brief) => approval::table_text(server, brief).await,
+            None => None,
+        };
+        obeyed.parts.push(plan_part(task, brief.as_ref(), lane, commands.as_deref()));
+    }
+    Ok(())
 }
 
 fn thread(event: &TextEvent) -> TaskFilter {

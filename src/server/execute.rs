@@ -38,6 +38,12 @@ const STORE_AGAIN: Duration = Duration::from_secs(1);
 /// How often a fetch is tried.
 const FETCHES: usize = 4;
 
+/// How many runs of a task may find GitHub away; with ten minutes between them that is a day.
+const MOST_PUT_OFF: i64 = 150;
+
+/// A run gives its place on the lane back rather than wait longer than this for GitHub, in milliseconds.
+const LONGEST_WAIT_MS: i64 = 30_000;
+
 /// What a fetch brings.
 pub(super) enum Ready {
     /// The repository, and what the run is held to.
@@ -178,10 +184,10 @@ fn is_away(judged: &Judged) -> bool {
 }
 
 /// Returns when a task that found GitHub away is tried again, in milliseconds since 1970: after a wait that
-/// grows with each run, for a day; `None` after that.
+/// grows with each run to ten minutes, for about a day; `None` after that.
 fn try_again_ms(task: &ClaimedTask, now_ms: i64) -> Option<i64> {
     let wait = (30_000_i64 << task.epoch.saturating_sub(1).clamp(0, 5)).min(600_000);
-    (now_ms - task.queued_at_ms < 24 * 3_600_000).then_some(now_ms + wait)
+    (task.epoch < MOST_PUT_OFF).then_some(now_ms + wait)
 }
 
 /// Makes the result of a brief that today's rules refuse.
@@ -217,19 +223,31 @@ async fn judge(
     registered: &Registration<'_>,
     fetch: impl AsyncFnOnce(CancellationToken) -> Result<Ready, Problem>,
 ) -> Judged {
-    let (problem, ask, started) = match fetch(registered.token.clone()).await {
+    let (failed, ask, started) = match fetch(registered.token.clone()).await {
         Ok(Ready::Start(start)) => (None, None, Some(start)),
         Ok(Ready::Ask(ask)) => (None, Some(ask), None),
         Err(problem) => (Some(problem), None, None),
     };
     let Some(Start { mirror, base, bounds }) = started else {
         let mut report = blank_report(&task.run_id, &task.brief.id, Some(brief), &task.brief.text);
-        report.problem = problem;
+        report.problem = failed;
         return Judged { report, changeset: None, lane_lost: false, ask };
     };
     let lane = match bounds {
         Some(bounds) => entry.lane.bounded(bounds.network, bounds.limits, bounds.protected_paths),
-        None => entry.lane.clone(),
+        None => Ok(entry.lane.clone()),
+    };
+    let lane = match lane {
+        Ok(lane) => lane,
+        Err(why) => {
+            let mut report = blank_report(&task.run_id, &task.brief.id, Some(brief), &task.brief.text);
+            report.problem = Some(problem(
+                "policy-not-held",
+                format!("The lane cannot hold the run to the policy: {why}."),
+                "Choose another lane, or ask whoever keeps the policy.",
+            ));
+            return Judged { report, changeset: None, lane_lost: false, ask: None };
+        }
     };
     let order = Order {
         run_id: &task.run_id,
@@ -276,10 +294,10 @@ async fn fetch(server: &Server, task: &ClaimedTask, stop: CancellationToken) -> 
                 "Post the brief again.",
             ));
         }
-        if tried == FETCHES && passing {
+        if passing && (tried == FETCHES || least > LONGEST_WAIT_MS) {
             return Err(problem(
                 "github-unreachable",
-                format!("GitHub could not be reached for a day: {why}."),
+                format!("GitHub could not be reached for about a day: {why}."),
                 "Look at GitHub's status, then post the brief again.",
             ));
         }

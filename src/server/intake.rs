@@ -1,5 +1,6 @@
 //! From a stored delivery to queued tasks: what is in it, who asks, and which lane takes it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -97,13 +98,17 @@ async fn put_off(server: &Server, delivery: &PendingDelivery, error: &LookError)
     let (hopeless, wait) = match error {
         LookError::GitHub(error) => (!error.is_transient(), error.retry_after_ms(delivery.attempts)),
         // A task went on between look and writing, so what was decided does not hold any more.
-        LookError::Store(StoreError::Changed(_)) => (false, 0),
+        LookError::Store(StoreError::Changed(_)) => (false, 50 << delivery.attempts.clamp(0, 10)),
         LookError::Store(_) => (false, 1_000),
         LookError::Defect(_) => (true, 0),
     };
     tracing::warn!(guid = delivery.guid, attempt = delivery.attempts + 1, %error, "delivery put off");
     let reason = error.to_string();
-    let asked_for = matches!(error, LookError::GitHub(GitHubError::RateLimited(_)) | LookError::Store(_));
+    let asked_for = match error {
+        // Nothing that comes to the same again and again may keep what comes after it.
+        LookError::Store(StoreError::Changed(_)) => false,
+        error => matches!(error, LookError::GitHub(GitHubError::RateLimited(_)) | LookError::Store(_)),
+    };
     let stored = if asked_for {
         // A silence that GitHub asks for, and a store that is busy, say nothing about the delivery.
         let until = chrono::Utc::now().timestamp_millis() + wait;
@@ -164,6 +169,11 @@ async fn look_at_text(
     }
     crash::point("parsed.before-record");
     let mut intake = Intake { seen: Some((event.source, event.updated_at_ms)), ..Intake::default() };
+    let digests: Vec<String> =
+        extraction.fences.iter().map(|fence| text_digest(&fence.text).to_string()).collect();
+    intake.blocks.clone_from(&digests);
+    intake.sender = Some((event.sender.login.clone(), event.sender.id));
+    let bringers = if event.edited { server.store.bringers(event.source).await? } else { HashMap::new() };
     intake.commands = commands.found.iter().map(|found| (found.words.clone(), found.nth)).collect();
     // By its id: somebody else's repository may have the delivered name by now.
     let home = &event.home;
@@ -201,14 +211,14 @@ async fn look_at_text(
         let error = format!("{} ({rule})", error.code);
         intake.audit = decided::not_allowed(event, &extraction, &Commands::default(), &error);
     }
-    let digests: Vec<String> =
-        extraction.fences.iter().map(|fence| text_digest(&fence.text).to_string()).collect();
     let mut problems = Vec::new();
     for (fence, digest) in fences.iter().zip(&digests) {
         if known.contains(digest) {
             continue;
         }
+        let brought = bringers.get(digest).filter(|(_, id)| *id != event.sender.id);
         let accepted = match accept(server, event, fence, &delivery.guid) {
+            Ok(_) if brought.is_some() => Err(vec![about(fence, of_another(brought))]),
             Ok((row, lane)) => match judge.brief(event, &row, lane, &mut intake).await? {
                 Ok(decision) => match approval::first(server, place, &row, lane, &decision).await? {
                     Ok(ask) => {
@@ -241,6 +251,19 @@ async fn look_at_text(
         intake.ignored = Some(place_refused.map_or_else(known, |(error, _)| error.message));
     }
     Ok(intake)
+}
+
+/// Makes the refusal of a block that somebody else brought into the text, and that was not accepted then: an
+/// edit beside it is no word of the editor for it.
+fn of_another(brought: Option<&(String, u64)>) -> UserError {
+    let login = brought.map_or("somebody else", |(login, _)| login.as_str());
+    UserError::new(
+        "brief-of-another",
+        format!(
+            "This brief was written into the text by `{login}` and was refused then; the edit of somebody else does not run it."
+        ),
+        "Whoever wants it to run posts it in a comment of their own.",
+    )
 }
 
 /// Owes what commands are answered: a comment, or a reaction where the runs' own results tell the rest.

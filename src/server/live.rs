@@ -45,10 +45,10 @@ pub(super) async fn outdated(
     })
 }
 
-/// Tells why a task that waited since before this start does not run any more: what was withdrawn while
-/// the server was away, nobody told it yet.
+/// Tells why a task that waited since before this start, or that ran before, does not run any more: what was
+/// withdrawn while the server was away nobody told it, and what works is not cancelled for it.
 pub(super) async fn withdrawn(server: &Server, task: &ClaimedTask) -> Result<Option<Problem>, GitHubError> {
-    if task.queued_at_ms >= server.started_ms {
+    if task.epoch == 1 && task.queued_at_ms >= server.started_ms {
         return Ok(None);
     }
     let brief = &task.brief;
@@ -66,7 +66,7 @@ pub(super) async fn withdrawn(server: &Server, task: &ClaimedTask) -> Result<Opt
     Ok(why.map(|why| {
         problem(
             "brief-withdrawn",
-            format!("The brief waited while the server was away, and meanwhile {why}."),
+            format!("The brief was not run, or not once more, since meanwhile {why}."),
             "Post it again if it shall run all the same.",
         )
     }))

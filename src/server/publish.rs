@@ -116,7 +116,7 @@ async fn commit(
     let (blobs, files, time) = (server.blobs.clone(), output.files.clone(), report.ended_at_ms / 1000);
     let changeset = changeset.clone();
     // A lane that is gone by now gives nothing up.
-    let lane = server.lanes.get(&task.lane).map(|entry| entry.lane.config().clone());
+    let lane = server.config.lanes.iter().find(|lane| lane.name == task.lane).cloned();
     let lane = lane.unwrap_or_else(|| LaneConfig::named(&task.lane));
     let protected = Contract::with(&lane, &bounds.protected_paths)
         .map_err(|error| fatal("what may not be changed cannot be read", &error))?

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
-use super::audit::{self, About, SERVER};
+use super::audit::{self, About, Actor, SERVER};
 use super::models::{ClaimedTask, Effect};
 use super::sqlite::{Store, StoreError, now_ms, signed, unsigned};
 use super::{changes, effects, labels, runs};
@@ -203,17 +203,19 @@ pub(super) async fn decide(tx: &mut Transaction<'_, Sqlite>, decided: &Decided) 
     for effect in &decided.owed {
         effects::owe(tx, effect).await?;
     }
-    let (login, id) = decided.actor.as_ref().map_or((SERVER, None), |(login, id)| (login, Some(id)));
+    let actor = match &decided.actor {
+        Some((login, id)) => Actor::account(login, *id),
+        None => Actor::from(SERVER),
+    };
     let detail = format!(
-        "{} on {} by policy {}{}: {}",
+        "{} on {} by policy {}: {}",
         row.get::<String, _>("digest"),
         row.get::<String, _>("base_commit"),
         row.get::<String, _>("policy_version"),
-        id.map_or(String::new(), |id| format!(", account {id}")),
         decided.reason
     );
     let about = About { task: Some(decided.task), run: None };
-    audit::record(tx, about, decided.state.as_str(), login, &detail).await?;
+    audit::record(tx, about, decided.state.as_str(), actor, &detail).await?;
     labels::owe_of_task(tx, decided.task).await
 }
 
@@ -285,9 +287,26 @@ impl Store {
 
     /// Notes that an approval is not asked for any more, since its task ended otherwise, and owes the
     /// thread the news.
-    pub async fn close_approval(&self, task: i64, why: &str, owed: &[Effect]) -> Result<(), StoreError> {
+    ///
+    /// Fails with [`StoreError::Changed`] when somebody decided it meanwhile.
+    pub async fn close_approval(
+        &self,
+        approval: &ApprovalRow,
+        why: &str,
+        owed: &[Effect],
+    ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        void(&mut tx, task, why).await?;
+        let done =
+            sqlx::query("UPDATE approvals SET state = 'void', reason = ? WHERE id = ? AND state = 'asked'")
+                .bind(why)
+                .bind(approval.id)
+                .execute(&mut *tx)
+                .await?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::Changed(approval.task));
+        }
+        audit::record(&mut tx, About { task: Some(approval.task), run: None }, "approval-void", SERVER, why)
+            .await?;
         for effect in owed {
             effects::owe(&mut tx, effect).await?;
         }

@@ -73,10 +73,13 @@ pub(super) async fn hold(
     .bind(brief.id.to_string())
     .fetch_one(&mut **tx)
     .await?;
-    let by_user = spent(&mut **tx, Some(brief.requested_by_id), None).await?;
-    let in_repository = spent(&mut **tx, None, Some(brief.source.repository_id)).await?;
-    if over(budget.user_per_day, by_user) || over(budget.repository_per_day, in_repository) {
-        return Err(StoreError::Changed(task.get("id")));
+    let (user, repository) = (Some(brief.requested_by_id), Some(brief.source.repository_id));
+    let days = [(budget.user_per_day, user, None), (budget.repository_per_day, None, repository)];
+    // Counting reads all of a day, so only where there is something to hold to.
+    for (most, user, repository) in days.into_iter().filter(|(most, ..)| most.is_some()) {
+        if over(most, spent(&mut **tx, user, repository).await?) {
+            return Err(StoreError::Changed(task.get("id")));
+        }
     }
     Ok(())
 }

@@ -40,6 +40,10 @@ pub struct Intake {
     pub commands: Vec<(String, u32)>,
     /// Holds what becomes of tasks that were there before.
     pub changes: Vec<TaskChange>,
+    /// Holds the digests of all blocks of the text, accepted or not, and who sent it: login and id.
+    pub blocks: Vec<String>,
+    /// See `blocks`.
+    pub sender: Option<(String, u64)>,
     /// Holds the briefs to queue, each with its lane.
     pub accepted: Vec<(BriefRow, String)>,
     /// Holds the approvals that those of them wait for which need one.
@@ -164,6 +168,9 @@ impl Store {
         if let Some((source, updated_at)) = intake.seen {
             sources::see(&mut tx, source, updated_at).await?;
             sources::see_commands(&mut tx, source, &intake.commands).await?;
+            if let Some(sender) = &intake.sender {
+                sources::see_blocks(&mut tx, source, sender, &intake.blocks).await?;
+            }
         }
         if let Some(withdrawal) = intake.withdrawn {
             sources::withdraw(&mut tx, withdrawal).await?;
@@ -175,17 +182,11 @@ impl Store {
             changes::apply(&mut tx, change).await?;
         }
         let mut queued = 0;
-        for decided in &intake.decided {
-            approvals::decide(&mut tx, decided).await?;
-            queued += u64::from(decided.state == ApprovalState::Approved);
-        }
-        if let (Some((source, _)), Some(digests)) = (intake.seen, &intake.edited_to) {
-            tasks::supersede(&mut tx, source, digests).await?;
-        }
         // Owed first, so that a thread shows at once that it was seen.
         for effect in &intake.effects {
             effects::owe(&mut tx, effect).await?;
         }
+        // Before what was decided: a brief that is approved here takes its place in today's budget here.
         for (brief, lane) in &intake.accepted {
             let Some(task) = tasks::insert(&mut tx, brief, lane).await? else { continue };
             if let Some(budget) = intake.budgets.get(lane) {
@@ -195,6 +196,13 @@ impl Store {
                 Some(ask) => approvals::ask(&mut tx, task, ask).await?,
                 None => queued += 1,
             }
+        }
+        for decided in &intake.decided {
+            approvals::decide(&mut tx, decided).await?;
+            queued += u64::from(decided.state == ApprovalState::Approved);
+        }
+        if let (Some((source, _)), Some(digests)) = (intake.seen, &intake.edited_to) {
+            tasks::supersede(&mut tx, source, digests).await?;
         }
         let state = if intake.ignored.is_some() { "ignored" } else { "processed" };
         sqlx::query("UPDATE deliveries SET state = ?, reason = ? WHERE id = ?")

@@ -1,7 +1,8 @@
 //! Texts and threads as they were seen last: what is new, what is gone, which commands were looked at.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::sqlite::{Store, StoreError, signed, unsigned};
@@ -126,6 +127,30 @@ pub(super) async fn see(
     Ok(())
 }
 
+/// Remembers who brought blocks into a text, each by whom it came first.
+pub(super) async fn see_blocks(
+    tx: &mut Transaction<'_, Sqlite>,
+    source: Source,
+    (login, id): &(String, u64),
+    digests: &[String],
+) -> Result<(), StoreError> {
+    for digest in digests {
+        sqlx::query(
+            "INSERT INTO blocks (repository_id, kind, source_id, text_digest, sender, sender_id)
+             VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(signed(source.repository_id))
+        .bind(source.kind.as_str())
+        .bind(signed(source.id))
+        .bind(digest)
+        .bind(login)
+        .bind(signed(*id))
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
+}
+
 /// Remembers where a repository is; what an older delivery tells does not count.
 pub(super) async fn see_repository(
     tx: &mut Transaction<'_, Sqlite>,
@@ -175,6 +200,21 @@ pub(super) async fn see_commands(
 }
 
 impl Store {
+    /// Returns who brought each block of a text first, login and id, by the digests of the blocks.
+    pub async fn bringers(&self, source: Source) -> Result<HashMap<String, (String, u64)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT text_digest, sender, sender_id FROM blocks
+             WHERE repository_id = ? AND kind = ? AND source_id = ?",
+        )
+        .bind(signed(source.repository_id))
+        .bind(source.kind.as_str())
+        .bind(signed(source.id))
+        .fetch_all(&self.reader)
+        .await?;
+        let bringer = |row: &SqliteRow| (row.get("sender"), unsigned(row.get("sender_id")));
+        Ok(rows.iter().map(|row| (row.get("text_digest"), bringer(row))).collect())
+    }
+
     /// Returns when the newest known version of a text was written, in milliseconds since 1970.
     pub async fn source_updated_at(&self, source: Source) -> Result<Option<i64>, StoreError> {
         let row = sqlx::query(

@@ -292,3 +292,18 @@ async fn a_server_that_dies_on_the_way_of_an_approval_loses_and_repeats_nothing(
         assert_eq!(approved, 1, "{point}");
     }
 }
+
+#[tokio::test]
+async fn a_stop_wins_over_an_approval_of_the_same_comment() {
+    let town = Town::with_lanes(REQUIRED).await;
+    let (thread, digest) = waiting(&town).await;
+    town.sim.comment(REPO, thread, "olga", &format!("/approve {digest}\n\n/stop\n")).unwrap();
+    town.told(thread, "is cancelled").await;
+    town.until(async || {
+        let state = "SELECT state FROM tasks";
+        sqlx::query_scalar::<_, String>(state).fetch_one(&mut town.store().await).await.unwrap()
+            == "cancelled"
+    })
+    .await;
+    assert!(!town.server.log().contains("run begins"));
+}

@@ -315,7 +315,11 @@ async fn a_repository_may_ask_for_approvals_and_say_who_may_give_them() {
     // Who may not run briefs here may not approve them, by no way, whatever the permission.
     approve(&town, thread, "nina", &digest);
     town.told(thread, "user-not-named").await;
-    let check = town.sim.check_runs(REPO).into_iter().find(|check| check.external_id.ends_with(&digest));
+    let check = town
+        .sim
+        .check_runs(REPO)
+        .into_iter()
+        .find(|check| check.external_id.as_deref().is_some_and(|id| id.ends_with(&digest)));
     town.sim.press_check_action(REPO, check.unwrap().id, "nina", "approve").unwrap();
     town.told(thread, "the policy names others").await;
     assert!(!town.server.log().contains("run begins"));
@@ -343,7 +347,8 @@ async fn a_path_that_the_repository_protects_is_not_changed() {
     town.write_policy("main", "[[policy]]\nprotected_paths = [\"/infra\"]\n");
     let (_, result) = town.run(&[("write", "mkdir -p infra && echo x > infra/x.tf")], &["infra/x.tf"]).await;
     assert_eq!(result["problem"]["code"], "protected-paths", "{result}");
-    let (_, result) = town.run(&[("write", "mkdir -p infra && echo x | tee infra/x.tf > x.txt")], &["x.txt"]).await;
+    let (_, result) =
+        town.run(&[("write", "mkdir -p infra && echo x | tee infra/x.tf > x.txt")], &["x.txt"]).await;
     assert_eq!(result["status"], "failure", "{result}");
     town.write_policy("main", "[[policy]]\nprotected_paths = [\"{a\"]\n");
     town.refused("maria", "policy-file-invalid").await;
@@ -384,4 +389,40 @@ async fn a_policy_is_explained_with_the_rule_and_where_it_is_written() {
     let public = [&local[..], &["--visibility", "public"]].concat();
     assert_eq!(explain("nobody", &public).await["code"], "repository-public");
     assert_eq!(town.sim.requests().len(), asked);
+}
+
+#[tokio::test]
+async fn nobody_elses_edit_runs_a_brief_that_was_refused() {
+    let town = Town::with_lanes(LANE).await;
+    town.write_policy("main", &format!("[[policy]]\nusers = [{}]\n", town.sim.user_id("maria").unwrap()));
+    let issue = town.sim.open_issue(REPO, "maria", "Mine", "- [ ] a task\n").unwrap();
+    town.sim.settled(crate::support::SOON).await.unwrap();
+    // Olga may write, and may not run briefs here.
+    town.sim.edit_issue(REPO, issue.number, "olga", &format!("- [ ] a task\n\n{}", work())).unwrap();
+    town.told(issue.number, "user-not-named").await;
+    town.sim.edit_issue(REPO, issue.number, "maria", &format!("- [x] a task\n\n{}", work())).unwrap();
+    town.told(issue.number, "brief-of-another").await;
+    assert!(!town.server.log().contains("run begins"));
+    town.sim.comment(REPO, issue.number, "maria", &work()).unwrap();
+    assert_eq!(town.result(issue.number, 1).await.1["status"], "success");
+}
+
+#[tokio::test]
+async fn a_lane_that_does_not_serve_the_repository_any_more_runs_nothing_of_it() {
+    let open = "[[lane]]\nname = \"devbox-codex\"\nparallel = 1\n";
+    let mut town = Town::with_lanes(open).await;
+    let blocker = brief(&[("slow", "sleep 4\necho y > y.txt")], &["y.txt"]);
+    let running = town.sim.open_issue(REPO, "maria", "Runs", &blocker).unwrap();
+    town.logged("step begins").await;
+    let waits = town.sim.open_issue(REPO, "maria", "Waits", &work()).unwrap();
+    town.seen(waits.number).await;
+    town.crash();
+    let config = std::fs::read_to_string(&town.config).unwrap();
+    std::fs::write(&town.config, config.replace("parallel = 1", "repositories = [\"octo/other\"]")).unwrap();
+    town.start_again();
+    for thread in [running.number, waits.number] {
+        let (_, result) = town.result(thread, 1).await;
+        assert_eq!(result["problem"]["code"], "lane-not-for-repository", "{result}");
+    }
+    assert!(town.sim.pulls(REPO).is_empty());
 }

@@ -59,3 +59,17 @@ async fn how_often_a_run_is_made_again_is_a_setting() {
     let (_, result) = town.run(&[("die", "exit 137")], &["x.txt"]).await;
     assert_eq!(codes(&result), ("retries-exhausted", vec!["exit 137"; 3]));
 }
+
+#[tokio::test]
+async fn a_brief_that_was_deleted_while_it_ran_is_not_run_once_more() {
+    let town = Town::with(LANE, &[("FAILED_TASK_RETRY_COOLDOWN_MS", "1000")]).await;
+    let issue = town.sim.open_issue(REPO, "maria", "Talk", "soon").unwrap();
+    let text = brief(&[("die", "sleep 3\nexit 137")], &["x.txt"]);
+    let comment = town.sim.comment(REPO, issue.number, "maria", &text).unwrap();
+    town.logged("step begins").await;
+    town.sim.delete_comment(REPO, comment.id, "maria").unwrap();
+    town.logged("the run was interrupted").await;
+    town.until(async || town.server.log().contains("brief-withdrawn")).await;
+    town.everything_else_is_done().await;
+    assert_eq!(town.server.log().matches("name=\"die\"").count(), 1, "{}", town.server.log());
+}

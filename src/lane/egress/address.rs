@@ -21,7 +21,17 @@ pub(super) fn kind(address: IpAddr) -> Kind {
     }
 }
 
+/// The services by which clouds tell a machine about itself, at addresses that are not link-local: those of
+/// Azure (<https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16>) and Alibaba.
+const CLOUDS_V4: [Ipv4Addr; 2] = [Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(100, 100, 100, 200)];
+
+/// As [`CLOUDS_V4`], that of AWS.
+const CLOUD_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+
 fn kind_v4(address: Ipv4Addr) -> Kind {
+    if CLOUDS_V4.contains(&address) {
+        return Kind::Never;
+    }
     let [a, b, c, _] = address.octets();
     match (a, b, c) {
         (127 | 10, ..) | (172, 16..=31, _) | (192, 168, _) | (100, 64..=127, _) => Kind::Private,
@@ -44,6 +54,7 @@ fn kind_v6(address: Ipv6Addr) -> Kind {
     let low = address.to_bits() as u32;
     match a {
         _ if address == Ipv6Addr::LOCALHOST => Kind::Private,
+        _ if address == CLOUD_V6 => Kind::Never,
         // What a network's NAT64 translates is as public as the IPv4 address in it (RFC 6052).
         0x64 if (b, c, d, e, f) == (0xff9b, 0, 0, 0, 0) => kind_v4(Ipv4Addr::from(low)),
         0xfc00..=0xfdff => Kind::Private,
@@ -77,6 +88,9 @@ mod tests {
             assert_eq!(of(address), Kind::Private, "{address}");
         }
         for address in ["0.0.0.0", "0.1.2.3", "169.254.169.254", "224.0.0.1", "239.1.1.1", "240.0.0.1"] {
+            assert_eq!(of(address), Kind::Never, "{address}");
+        }
+        for address in ["168.63.129.16", "100.100.100.200", "fd00:ec2::254"] {
             assert_eq!(of(address), Kind::Never, "{address}");
         }
         for address in ["255.255.255.255", "192.0.0.1", "192.0.2.1", "198.18.0.1", "203.0.113.1"] {

@@ -48,6 +48,10 @@ pub(super) async fn tunnel<I>(
                     Hello::Unfinished => {}
                     Hello::Sound => break,
                     Hello::Other(name) => {
+                        // Nothing of it was sent, and a name is told in the result.
+                        if log.stream().is_some_and(|mut look| !look(&first)) {
+                            return;
+                        }
                         log.denied(name.as_deref().unwrap_or(&target.host), target.port, DeniedReason::ServerName);
                         return;
                     }

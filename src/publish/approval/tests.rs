@@ -47,7 +47,7 @@ fn asked<'a>(row: &'a BriefRow, brief: &'a Brief) -> Asked<'a> {
     }
 }
 
-fn task(state: TaskState) -> TaskView {
+pub(in crate::publish) fn task(state: TaskState) -> TaskView {
     TaskView {
         id: 1,
         brief: row(),
@@ -184,14 +184,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
     #[test]
     fn a_comment_is_sound_and_names_every_step(
-        text in hostile(), shell in hostile(), times in 1..3_000_usize, steps in 1..30_usize,
+        text in hostile(), shell in hostile(), times in 1..3_000_usize, steps in 1..51_usize,
     ) {
         let (mut row, mut brief) = (row(), brief());
         (row.author, row.requested_by) = (text.clone(), text.clone());
         (brief.branch, brief.steps[0].name) = (text.clone(), text.clone());
         brief.steps[0].shell = format!("first\n{}", shell.repeat(times));
         brief.steps = vec![brief.steps[0].clone(); steps];
-        let asked = asked(&row, &brief);
+        let table = "x".repeat(20_000);
+        let asked = Asked { verdicts: Some(&table), ..asked(&row, &brief) };
         for standing in [Standing::Asked(std::slice::from_ref(&text)), Standing::Rejected(&text, &text)] {
             assert_sound(&approval_comment(&asked, standing), &[], &[&row.source_url]);
         }

@@ -40,7 +40,7 @@ async fn end(server: &Server, approval: &ApprovalRow) -> Result<(), StoreError> 
     let told = |standing| told(&task.brief, &task.lane, approval, standing);
     if task.state != TaskState::Blocked(BlockReason::AwaitingApproval) {
         let why = task.reason.as_deref().unwrap_or("it ended");
-        return server.store.close_approval(task.id, why, &told(Standing::Closed(why))).await;
+        return server.store.close_approval(approval, why, &told(Standing::Closed(why))).await;
     }
     tracing::warn!(task = task.id, digest = approval.digest, "nobody approved a brief in time");
     let reason = "nobody approved it in time".to_owned();

@@ -139,6 +139,9 @@ pub(in crate::server) async fn before_publishing(
     let Some(approval) = server.store.approval_of_task(task.id).await? else {
         return Ok(Some(refused("its lane needs an approval by now, and it has none")));
     };
+    if decision.bounds.approval > approval.needed {
+        return Ok(Some(refused("its lane needs the approval of a second person by now")));
+    }
     if approval.state != ApprovalState::Approved {
         return Ok(Some(refused(&format!("its approval is {}", approval.state.as_str()))));
     }

@@ -23,8 +23,8 @@ use crate::publish::approval::{Asked, Standing, approval_check, approval_comment
 use crate::store::models::{BriefRow, Effect, EffectPayload};
 use crate::store::{ApprovalRow, Ask};
 
-/// Returns what the comment that asks for approval tells of each command of the steps, Markdown.
-async fn table_text(server: &Server, brief: &Brief) -> Option<String> {
+/// Returns what a comment tells of each command of the steps, Markdown.
+pub(super) async fn table_text(server: &Server, brief: &Brief) -> Option<String> {
     let (brief, config) = (brief.clone(), server.config.guard.clone());
     // A hostile script takes seconds to read.
     let table = tokio::task::spawn_blocking(move || guard::table(&brief, &config).markdown()).await;

@@ -6,7 +6,7 @@ use crate::authorize::permission::Permission;
 use crate::publish::approval::{APPROVE, CHECK_PREFIX, REJECT, Undecided, button_comment, undecided_part};
 use crate::publish::notice;
 use crate::server::intake::LookError;
-use crate::server::{Server, access, locate};
+use crate::server::{Server, access, decided, locate};
 use crate::store::models::{Effect, EffectPayload, TaskView};
 use crate::store::{ApprovalRow, Intake};
 use crate::webhook::event::Pressed;
@@ -58,14 +58,18 @@ fn refusal(server: &Server, event: &Pressed, task: &TaskView, found: Permission)
     let key = format!("refused:{}:{}:{}", event.home.id, task.brief.thread_number, event.sender.id);
     let body = notice::refusal_comment(login, found.as_str(), needed.as_str(), &key);
     let ignored = Some(format!("`{login}` has the permission `{found}` only"));
-    Intake { effects: vec![comment(task, key, body)], ignored, ..Intake::default() }
+    let error = format!("the permission is `{found}` only");
+    let audit = vec![decided::pressed(event, task.brief.thread_number, task.id, &error)];
+    Intake { effects: vec![comment(task, key, body)], ignored, audit, ..Intake::default() }
 }
 
 /// Tells once a person, for each approval, why a press decided nothing.
 fn answer(event: &Pressed, approval: &ApprovalRow, task: &TaskView, undone: Undone) -> Intake {
     let key = format!("press:{}:{}", approval.digest, event.sender.id);
     let part = undecided_part(undone.told(task, approval, &event.sender.login));
-    Intake { effects: vec![comment(task, key.clone(), button_comment(&part, &key))], ..Intake::default() }
+    let audit = vec![decided::pressed(event, task.brief.thread_number, task.id, &part)];
+    let effects = vec![comment(task, key.clone(), button_comment(&part, &key))];
+    Intake { effects, audit, ..Intake::default() }
 }
 
 fn comment(task: &TaskView, key: String, body: String) -> Effect {

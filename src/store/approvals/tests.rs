@@ -96,7 +96,10 @@ async fn what_is_cancelled_cannot_be_approved_any_more() {
     assert!(matches!(store.decide_approval(&approve).await, Err(StoreError::Changed(_))));
     assert_eq!(task(&store).await.state.as_str(), "cancelled");
     assert_eq!(store.stale_approvals().await.unwrap().len(), 1);
-    store.close_approval(row.task, "it was stopped", &[]).await.unwrap();
+    let approval = store.approval("d1").await.unwrap().unwrap();
+    store.close_approval(&approval, "it was stopped", &[]).await.unwrap();
+    let again = store.close_approval(&approval, "it was stopped", &[]).await;
+    assert!(matches!(again, Err(StoreError::Changed(_))), "it is closed once");
     assert!(store.stale_approvals().await.unwrap().is_empty());
 }
 
