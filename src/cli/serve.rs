@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -57,6 +58,7 @@ pub async fn run(args: ServeArgs) -> Result<u8, UserError> {
         println!("{}: fine; lanes: {}", args.config.display(), lane_names(&config));
         return Ok(0);
     }
+    raise_open_files();
     // Held until the end: two servers on one state directory would run briefs twice.
     let _lock = lock_state(&config.server.state_dir)?;
     let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {
@@ -81,6 +83,9 @@ pub async fn run(args: ServeArgs) -> Result<u8, UserError> {
     serve(listener, server).await
 }
 
+/// How many files the server asks to have open at most; a hard limit can be in the billions.
+const MOST_OPEN_FILES: u64 = 65_536;
+
 /// The two secrets of the App.
 struct Secrets {
     private_key: SecretString,
@@ -99,6 +104,16 @@ fn read_secrets(config: &Config) -> Result<Secrets, UserError> {
 
 fn lane_names(config: &Config) -> String {
     config.lanes.iter().map(|lane| lane.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Lets the server have as many files open as it may: the connections of steps' proxies are among them.
+fn raise_open_files() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(MOST_OPEN_FILES)), hard)
+    });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the bound on open files cannot be raised");
+    }
 }
 
 fn lock_state(state: &Path) -> Result<File, UserError> {

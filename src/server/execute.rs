@@ -47,7 +47,7 @@ const LONGEST_WAIT_MS: i64 = 30_000;
 /// What a fetch brings.
 pub(super) enum Ready {
     /// The repository, and what the run is held to.
-    Start(Start),
+    Start(Box<Start>),
     /// The run may not start before this is approved.
     Ask(Box<Ask>),
 }
@@ -228,7 +228,7 @@ async fn judge(
         Ok(Ready::Ask(ask)) => (None, Some(ask), None),
         Err(problem) => (Some(problem), None, None),
     };
-    let Some(Start { mirror, base, bounds }) = started else {
+    let Some(Start { mirror, base, bounds }) = started.map(|start| *start) else {
         let mut report = blank_report(&task.run_id, &task.brief.id, Some(brief), &task.brief.text);
         report.problem = failed;
         return Judged { report, changeset: None, lane_lost: false, ask };
@@ -281,7 +281,7 @@ async fn fetch(server: &Server, task: &ClaimedTask, stop: CancellationToken) -> 
         };
         let Unready { why, passing, least } = match fetched {
             Ok(Ok((Leave::Start(base), bounds))) => {
-                return Ok(Ready::Start(Start { mirror, base, bounds: Some(bounds) }));
+                return Ok(Ready::Start(Box::new(Start { mirror, base, bounds: Some(bounds) })));
             }
             Ok(Ok((Leave::Ask(ask), _))) => return Ok(Ready::Ask(ask)),
             Ok(Err(refused)) => return Err(refused),

@@ -177,7 +177,7 @@ async fn decisions_that_come_too_late_twice_or_shortened_are_answered() {
     town.told(thread, "Nothing of this thread waits").await;
     town.sim.comment(REPO, thread, "olga", &format!("/reject {digest}")).unwrap();
     town.told(thread, "write the reason behind the digest").await;
-    let both = format!("/approve {digest}\n\n/stop\n");
+    let both = format!("/approve {digest}\n\n/approve {digest}\n");
     town.sim.comment(REPO, thread, "olga", &both).unwrap();
     town.result(thread, 1).await;
     approve(&town, thread, "maria", &digest);

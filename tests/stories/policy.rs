@@ -337,7 +337,7 @@ async fn an_approval_does_not_outlive_the_policy_that_it_was_given_under() {
     town.told(thread, "Approved by olga").await;
     // The brief is approved and queued; the file comes from the default branch when its run starts.
     town.write_policy("main", "[[policy]]\nlimits = { wall_seconds = 60 }\n");
-    let again = town.told(thread, "wall_seconds: 600 → 60").await;
+    let again = town.told(thread, "600 → 60").await;
     assert_ne!(digest_in(&again), digest);
 }
 

@@ -218,7 +218,7 @@ fn passes(request: &Request<Incoming>, gate: &Gate) -> bool {
     let Some(mut look) = gate.log.stream() else { return true };
     let hosts = request.headers().get_all(header::HOST).iter().map(HeaderValue::as_bytes);
     let target = request.uri().to_string();
-    hosts.chain([target.as_bytes()]).fold(true, |fine, bytes| look(bytes) && look(b"\n") && fine)
+    hosts.chain([target.as_bytes()]).all(|bytes| look(bytes) && look(b"\n"))
 }
 
 fn host_of(authority: &Authority) -> Result<String, &'static str> {

@@ -376,14 +376,16 @@ async fn whoever_watches_sees_what_goes_out_and_can_keep_it_in() {
     let rig = Rig::new(&["good.test", "127.0.0.1", "*.good.test"], log).await;
     let post = "POST http://good.test:PORT/ HTTP/1.1\r\nHost: good.test:PORT\r\nContent-Length: 4\r\n\r\n";
     rig.asks(&format!("{post}milk")).await;
-    assert_eq!(*seen.lock().unwrap(), format!("good.test{}", rig.heard()));
+    let there = format!("good.test:{0}\nhttp://good.test:{0}/\n", rig.port);
+    assert_eq!(*seen.lock().unwrap(), format!("{there}good.test{}", rig.heard()));
     let heard = rig.heard().len();
-    for kept in [
-        "GET http://good.test:PORT/honey HTTP/1.1\r\nHost: good.test:PORT\r\n\r\n",
-        "GET http://honey.good.test:PORT/ HTTP/1.1\r\nHost: honey.good.test:PORT\r\n\r\n",
+    for (status, kept) in [
+        (502, "POST http://good.test:PORT/ HTTP/1.1\r\nHost: good.test:PORT\r\nX: honey\r\n\r\n"),
+        (403, "GET http://good.test:PORT/honey HTTP/1.1\r\nHost: good.test:PORT\r\n\r\n"),
+        (403, "GET http://honey.good.test:PORT/ HTTP/1.1\r\nHost: honey.good.test:PORT\r\n\r\n"),
     ] {
         let answer = rig.asks(kept).await;
-        assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
     }
     assert_eq!(rig.heard().len(), heard, "{}", rig.heard());
     assert_eq!(*rig.table.asked.lock().unwrap(), ["good.test", "good.test"]);

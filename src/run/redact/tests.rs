@@ -133,8 +133,8 @@ fn a_watch_tells_of_honeytokens_and_of_nothing_else() {
     assert!(!watch.saw(b"a-secret-of-the-server gho_anotherTokenThatIsReal012345") && !watch.is_seen());
     let encoded = STANDARD.encode("x gho_aDecoyOfThisRun01 y");
     let mut stream = watch.stream();
-    assert!(!stream.saw(encoded[..15].as_bytes()));
-    assert!(stream.saw(encoded[15..].as_bytes()) && stream.saw(b"later"));
+    assert!(!stream.saw(&encoded.as_bytes()[..15]));
+    assert!(stream.saw(&encoded.as_bytes()[15..]) && stream.saw(b"later"));
     assert!(watch.is_seen() && !watch.is_printed());
     assert_eq!(redactor.redact(b"<gho_aDecoyOfThisRun01>"), b"<***>");
     assert!(watch.is_printed());
