@@ -67,9 +67,15 @@ impl Network {
             (Self::None, wanted) => (Self::None, vec![wanted.to_string()]),
             (own, Self::Full) => (own.clone(), vec![wanted.to_string()]),
             (Self::Listed(own), Self::Listed(wanted)) => {
-                let (kept, wider): (Vec<_>, Vec<_>) =
-                    wanted.iter().partition(|entry| own.iter().any(|own| own.covers(entry)));
-                let kept: Vec<_> = kept.into_iter().cloned().collect();
+                let covered = |entry: &Destination| own.iter().any(|own| own.covers(entry));
+                // Of an entry without a port, one of the usual ones may be on the list.
+                let parts = |entry: &Destination| match entry.port {
+                    None if !covered(entry) => USUAL_PORTS
+                        .map(|port| Destination { host: entry.host.clone(), port: Some(port) })
+                        .to_vec(),
+                    _ => vec![entry.clone()],
+                };
+                let (kept, wider): (Vec<_>, Vec<_>) = wanted.iter().flat_map(parts).partition(covered);
                 let narrowed = if kept.is_empty() { Self::None } else { Self::Listed(kept) };
                 (narrowed, wider.iter().map(ToString::to_string).collect())
             }
@@ -283,9 +289,16 @@ mod tests {
             "*.notexample.com",
         ]);
         let (narrowed, wider) = own.narrow(&wanted);
-        let kept = ["a.example.com:443", "*.b.example.com", "*.com.example.com:80", "192.0.2.7:8080"];
+        let kept = [
+            "a.example.com:443",
+            "*.b.example.com",
+            "*.com.example.com:80",
+            "crates.io:443",
+            "192.0.2.7:8080",
+        ];
         assert_eq!(narrowed, listed(&kept));
-        assert_eq!(wider, ["a.example.com:22", "crates.io", "example.com", "*.notexample.com"]);
+        let beyond = ["example.com:443", "example.com:80", "*.notexample.com:443", "*.notexample.com:80"];
+        assert_eq!(wider, [["a.example.com:22", "crates.io:80"].as_slice(), &beyond].concat());
         assert_eq!(Network::Full.narrow(&own), (own.clone(), vec![]));
         assert_eq!(own.narrow(&Network::None), (Network::None, vec![]));
         assert_eq!(own.narrow(&listed(&["crates.io:80"])).0, Network::None);
