@@ -7,8 +7,6 @@ CARGO ?= cargo
 ONCE ?=
 # `make demo CRASH=1` kills the server in the middle of a step.
 CRASH ?=
-# Most stories wait for processes and deadlines, so more of them run at a time than there are cores.
-TEST_THREADS ?= 4
 # How often `make soak` kills the server, and for how long at most; `SOAK_SEED=N` repeats one.
 SOAK_KILLS ?= 200
 SOAK_SECONDS ?= 1200
@@ -23,7 +21,7 @@ demo: bootstrap ## Show a brief's whole way on a simulated GitHub (ONCE=1 ends a
 	$(CARGO) run --locked --example demo -- $(if $(filter-out 0 no,$(ONCE)),--once) $(if $(filter-out 0 no,$(CRASH)),--crash)
 
 test: bootstrap ## Run every test
-	$(CARGO) test --locked --workspace -- --test-threads=$(TEST_THREADS)
+	$(CARGO) test --locked --workspace
 
 soak: bootstrap ## Kill the server again and again by chance, and see that nothing is lost or repeated
 	SOAK_KILLS=$(SOAK_KILLS) SOAK_SECONDS=$(SOAK_SECONDS) SOAK_SEED=$(SOAK_SEED) \

@@ -30,7 +30,9 @@ async fn ten_thousand_deliveries_of_a_hundred_guids_make_a_hundred_runs() {
     let issues: Vec<u64> =
         (0..BRIEFS).map(|_| town.sim.open_issue(REPO, "maria", "Storm", &text).unwrap().number).collect();
     let deliveries = town.sim.deliveries();
-    let opened: Vec<_> = deliveries.iter().filter(|it| it.action.as_deref() == Some("opened")).collect();
+    // The server may have asked already for what it finds to be missing.
+    let opened: Vec<_> =
+        deliveries.iter().filter(|it| it.action.as_deref() == Some("opened") && !it.redelivery).collect();
     assert_eq!(opened.len(), BRIEFS);
     let signatures: Vec<String> = opened.iter().map(|it| sign(&town.sim, &it.body)).collect();
     let mut order: Vec<usize> = (0..BRIEFS * TIMES).map(|number| number % BRIEFS).collect();
