@@ -163,6 +163,19 @@ impl Town {
         assert!(logged.is_ok(), "`{text}` is not in:\n{}", self.server.log());
     }
 
+    /// Waits until everything delivered was looked at, everything owed written, and that delivered as well.
+    pub(crate) async fn quiet(&self) {
+        let left = "SELECT (SELECT COUNT(*) FROM deliveries WHERE state = 'pending') + \
+                    (SELECT COUNT(*) FROM effects WHERE state = 'owed')";
+        self.until(async || {
+            self.sim.settled(SOON).await.unwrap();
+            let mut store = self.store().await;
+            let quiet = sqlx::query_scalar::<_, i64>(left).fetch_one(&mut store).await.unwrap() == 0;
+            quiet && self.sim.settled(Duration::ZERO).await.is_ok()
+        })
+        .await;
+    }
+
     /// Runs another brief to its end: whatever came in before has been looked at by then.
     pub(crate) async fn everything_else_is_done(&self) {
         let marker = brief(&[("mark", "echo done > marker.txt")], &["marker.txt"]);
