@@ -3,6 +3,7 @@
 
 use super::Server;
 use super::attempt::problem;
+use super::intake::LookError;
 use super::locate::locate;
 use crate::authorize::lanes;
 use crate::authorize::permission::Permission;
@@ -16,6 +17,8 @@ use crate::github::repository::FoundFile;
 use crate::github::{GitHub, GitHubError};
 use crate::run::protected::ProtectedPaths;
 use crate::run::report::Problem;
+use crate::store::SeenPolicy;
+use crate::store::audit::TargetRepository;
 use crate::store::models::ClaimedTask;
 
 /// An account by name and id.
@@ -249,7 +252,7 @@ pub fn repository_name(full: &str) -> Option<RepoName> {
 pub(super) async fn decide_again(
     server: &Server,
     task: &ClaimedTask,
-) -> Result<Result<Decision, Problem>, GitHubError> {
+) -> Result<Result<Decision, Problem>, LookError> {
     let brief = &task.brief;
     let location = locate(server, brief).await?;
     let place = location.place();
@@ -270,7 +273,8 @@ pub(super) async fn decide_again(
     let at = source(&server.github, place, text).await?;
     let scene = look(&server.github, &server.config, place, text.repository_id, at, found).await?;
     let Some(repository) = repository_name(place.repository) else {
-        return Err(GitHubError::Unreadable("GET /repositories".to_owned(), place.repository.to_owned()));
+        let name = place.repository.to_owned();
+        return Err(GitHubError::Unreadable("GET /repositories".to_owned(), name).into());
     };
     // A lane that is gone, or does not serve the repository any more, vouches for nothing.
     let lane = match lanes::choose(&task.lane, &repository, &server.config.lanes) {
@@ -284,12 +288,24 @@ pub(super) async fn decide_again(
         policy = decision.policy_version,
         "decided again"
     );
-    let refused = match &decision.verdict {
-        Err(error) => Some(error.clone()),
-        Ok(()) => None,
-    };
-    Ok(match refused {
-        Some(UserError { code, message, help }) => Err(problem(code, message, &help)),
-        None => Ok(decision),
+    let policy = seen(text.repository_id, &repository, lane, &decision);
+    server.store.see_policy(&policy).await?;
+    Ok(match &decision.verdict {
+        Err(UserError { code, message, help }) => Err(problem(code, message.clone(), help)),
+        Ok(()) => Ok(decision),
     })
+}
+
+/// Tells by which policy something was decided.
+pub(super) fn seen(
+    repository_id: u64,
+    repository: &RepoName,
+    lane: &LaneConfig,
+    decision: &Decision,
+) -> SeenPolicy {
+    SeenPolicy {
+        repository: TargetRepository { id: repository_id, name: repository.to_string() },
+        lane: lane.name.clone(),
+        version: decision.policy_version.clone(),
+    }
 }

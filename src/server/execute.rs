@@ -338,7 +338,12 @@ async fn fetch_once(
         let passing = error.is_transient() || error.is_gone_installation();
         Unready::new(&error, passing, error.retry_after_ms(0))
     };
-    let decision = match access::decide_again(server, task).await.map_err(unready)? {
+    let unlooked = |error: LookError| match error {
+        LookError::GitHub(error) => unready(error),
+        LookError::Store(error) => Unready::new(&error, true, 1_000),
+        LookError::Defect(why) => Unready::new(&why, false, 0),
+    };
+    let decision = match access::decide_again(server, task).await.map_err(unlooked)? {
         Ok(decision) => decision,
         Err(problem) => return Ok(Err(problem)),
     };
@@ -357,11 +362,7 @@ async fn fetch_once(
         return Err(Unready::new(&error, error.is_passing(), 0));
     }
     let leave = approval::before_run(server, place, task, &decision, mirror).await;
-    let leave = leave.map_err(|error| match error {
-        LookError::GitHub(error) => unready(error),
-        LookError::Store(error) => Unready::new(&error, true, 1_000),
-        LookError::Defect(why) => Unready::new(&why, false, 0),
-    })?;
+    let leave = leave.map_err(unlooked)?;
     Ok(leave.map(|leave| (leave, decision.bounds)))
 }
 

@@ -14,7 +14,7 @@ use crate::github::GitHubError;
 use crate::github::installation::Place;
 use crate::publish::notice;
 use crate::store::models::{BriefRow, Effect};
-use crate::store::{DAY_MS, Intake, Spent, StoreError};
+use crate::store::{DAY_MS, Intake, Ruling, Spent, StoreError};
 use crate::webhook::event::TextEvent;
 
 /// Judges the briefs of one text by what GitHub says now.
@@ -88,10 +88,13 @@ impl<'a> Judge<'a> {
             policy = version,
             "decided"
         );
+        let policy = access::seen(event.home.id, &self.repository, lane, &decision);
+        let Decision { rule, bounds, .. } = &decision;
+        let ruling = Ruling { policy, rule: rule.clone(), approval: bounds.approval, budget: bounds.budget };
+        intake.rulings.insert(lane.name.clone(), ruling);
         if let Some(error) = refused {
             return Ok(Err(error));
         }
-        intake.budgets.insert(lane.name.clone(), decision.bounds.budget);
         Ok(Ok(decision))
     }
 }

@@ -152,15 +152,14 @@ async fn publish_once(
     // What is written must not go to a repository that has taken over an old name.
     let location = locate_anew(server, &task.brief).await.map_err(failure)?;
     let place = location.place();
-    let decision = match access::decide_again(server, task).await.map_err(failure)? {
+    let decision = match access::decide_again(server, task).await.map_err(look_failure)? {
         Ok(decision) => decision,
         Err(refused) => return Err(Failure::Final(refused)),
     };
     match approval::before_publishing(server, place, task, &decision, changeset.base_commit).await {
         Ok(None) => {}
         Ok(Some(problem)) => return Err(Failure::Final(problem)),
-        Err(LookError::GitHub(error)) => return Err(failure(error)),
-        Err(error) => return Err(Failure::Passing(error.to_string(), 1_000)),
+        Err(error) => return Err(look_failure(error)),
     }
     fetch_base(server, task, place, changeset.base_commit).await?;
     crash::point("commit-built.before-commit");
@@ -296,6 +295,13 @@ fn failure(error: GitHubError) -> Failure {
             let id = log_internal("GitHub cannot be used", &error);
             Failure::Final(refused("pull-request-refused", &format!("error {id}")))
         }
+    }
+}
+
+fn look_failure(error: LookError) -> Failure {
+    match error {
+        LookError::GitHub(error) => failure(error),
+        error => Failure::Passing(error.to_string(), 1_000),
     }
 }
 

@@ -88,7 +88,9 @@ pub(super) async fn hold(
 mod tests {
     use super::*;
     use crate::brief::{BriefId, Source, SourceKind, text_digest};
-    use crate::store::Intake;
+    use crate::config::Approval;
+    use crate::store::audit::TargetRepository;
+    use crate::store::{Intake, Ruling, SeenPolicy};
 
     fn brief(text: &str) -> BriefRow {
         let source = Source { repository_id: 7, kind: SourceKind::IssueBody, id: 70 };
@@ -117,8 +119,14 @@ mod tests {
         store.insert_delivery(texts[0], "issues", b"{}").await.unwrap();
         let delivery = store.next_delivery().await.unwrap().unwrap();
         let accepted = texts.iter().map(|text| (brief(text), "lane".to_owned())).collect();
-        let budgets = [("lane".to_owned(), budget)].into();
-        store.finish_delivery(delivery.id, &Intake { accepted, budgets, ..Intake::default() }).await
+        let policy = SeenPolicy {
+            repository: TargetRepository { id: 7, name: "octo/example".to_owned() },
+            lane: "lane".to_owned(),
+            version: "1".to_owned(),
+        };
+        let ruling = Ruling { policy, rule: "a test".to_owned(), approval: Approval::None, budget };
+        let rulings = [("lane".to_owned(), ruling)].into();
+        store.finish_delivery(delivery.id, &Intake { accepted, rulings, ..Intake::default() }).await
     }
 
     #[tokio::test]

@@ -9,11 +9,11 @@ use super::approvals::{self, ApprovalState, Ask, Decided};
 use super::audit::{self, Entry, SERVER, Status, Target};
 use super::changes::{self, TaskChange};
 use super::models::{BriefRow, Effect, Origin, PendingDelivery};
+use super::policies::{self, Ruling};
 use super::sources::{self, SeenRepository, Withdrawal};
 use super::sqlite::{Store, StoreError, now_ms, signed};
 use super::{budgets, effects, tasks};
 use crate::brief::source::Source;
-use crate::config::Budget;
 use crate::crash;
 
 /// Whether a delivery is new.
@@ -50,8 +50,8 @@ pub struct Intake {
     pub asks: Vec<Ask>,
     /// Holds what was decided on approvals.
     pub decided: Vec<Decided>,
-    /// Holds the budgets that hold on lanes, by their names.
-    pub budgets: BTreeMap<String, Budget>,
+    /// Holds what the policy says of briefs, by the lane that they name.
+    pub rulings: BTreeMap<String, Ruling>,
     /// Holds what is owed to GitHub.
     pub effects: Vec<Effect>,
     /// Holds what else was decided, for the audit log.
@@ -175,6 +175,9 @@ impl Store {
         if let Some(withdrawal) = intake.withdrawn {
             sources::withdraw(&mut tx, withdrawal).await?;
         }
+        for ruling in intake.rulings.values() {
+            policies::see(&mut tx, &ruling.policy).await?;
+        }
         for entry in &intake.audit {
             audit::append(&mut tx, entry.clone()).await?;
         }
@@ -189,8 +192,9 @@ impl Store {
         // Before what was decided: a brief that is approved here takes its place in today's budget here.
         for (brief, lane) in &intake.accepted {
             let Some(task) = tasks::insert(&mut tx, brief, lane).await? else { continue };
-            if let Some(budget) = intake.budgets.get(lane) {
-                budgets::hold(&mut tx, brief, budget).await?;
+            if let Some(ruling) = intake.rulings.get(lane) {
+                budgets::hold(&mut tx, brief, &ruling.budget).await?;
+                policies::decided(&mut tx, task, ruling).await?;
             }
             match intake.asks.iter().find(|ask| ask.brief == brief.id) {
                 Some(ask) => approvals::ask(&mut tx, task, ask).await?,

@@ -69,8 +69,10 @@ async fn a_brief_leaves_an_entry_of_every_kind_with_who_did_it_and_to_what() {
         "confirmed label by server",
         "confirmed publish by server",
         "confirmed reaction by server",
+        "decided  by server",
         "done  by server",
         "judged  by server",
+        "policy  by server",
         "queued  by an account",
         "server-started  by server",
         "sink-begun  by server",
@@ -83,10 +85,49 @@ async fn a_brief_leaves_an_entry_of_every_kind_with_who_did_it_and_to_what() {
         (text(queued, "/target/repository/name"), queued["target"]["thread"].as_u64()),
         (REPO, Some(1))
     );
+    let decided = entries.iter().find(|entry| entry["action"] == "decided").unwrap();
+    assert_eq!(decided["target"]["task"], queued["target"]["task"]);
+    let why = ["/details/rule", "/details/approval"].map(|at| text(decided, at));
+    assert_eq!(why, ["server: [authorize] minimum_permission", "none"]);
     let (code, found) = verify(&town, &[]);
     assert_eq!((code, &found["whole"]), (0, &true.into()), "{found}");
     let text = String::from_utf8(town.command(&["audit", "list"]).stdout).unwrap();
     assert!(text.contains(" queued by maria octo/example#1 task 1 "), "{text}");
+}
+
+#[tokio::test]
+async fn a_policy_that_changes_is_entered_once_and_each_decision_names_its_own() {
+    let town = town(LANE).await;
+    let entered = |action: &str| -> Vec<Value> {
+        listed(&town).into_iter().filter(|entry| entry["action"] == action).collect()
+    };
+    let steps = |n: &str| brief(&[(n, &format!("echo {n} > x.txt"))], &["x.txt"]);
+    for (n, policies) in [("one", 1), ("two", 1)] {
+        let issue = town.sim.open_issue(REPO, "maria", n, &steps(n)).unwrap();
+        town.result(issue.number, 1).await;
+        assert_eq!(entered("policy").len(), policies, "after {n}");
+    }
+    // The repository narrows what holds in it while a brief runs: publishing is decided by the new policy.
+    let slow = brief(&[("slow", "touch begun.txt\nsleep 3\necho three > x.txt\nrm begun.txt")], &["x.txt"]);
+    let issue = town.sim.open_issue(REPO, "maria", "three", &slow).unwrap();
+    town.logged("name=\"slow\"").await;
+    let file = "[[policy]]\nprotected_paths = [\"secret/**\"]\n";
+    town.sim.push_commit(REPO, "olga", "main", &[(".github/codex-brief.toml", file)], "Policy\n").unwrap();
+    town.result(issue.number, 1).await;
+    let [first, changed] = &entered("policy")[..] else { panic!("{:#?}", entered("policy")) };
+    assert_eq!(first["details"]["before"], Value::Null);
+    assert_eq!(changed["details"]["before"], first["details"]["policy"]);
+    assert_eq!(
+        (text(changed, "/target/lane"), text(changed, "/target/repository/name")),
+        ("devbox-codex", REPO)
+    );
+    town.run(&[("four", "echo four > x.txt")], &["x.txt"]).await;
+    let decided = entered("decided");
+    let versions: Vec<&Value> = decided.iter().map(|entry| &entry["details"]["policy"]).collect();
+    let (before, after) = (&first["details"]["policy"], &changed["details"]["policy"]);
+    assert_eq!(versions, [before, before, before, after]);
+    assert_eq!(entered("policy").len(), 2);
+    assert_eq!(verify(&town, &[]).0, 0);
 }
 
 #[tokio::test]
