@@ -6,6 +6,7 @@
 //! text that cannot become a secret is never held back.
 
 mod encodings;
+mod finder;
 mod shapes;
 mod watch;
 mod wraps;
@@ -15,9 +16,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use aho_corasick::{AhoCorasick, BuildError, MatchKind, Span};
+use aho_corasick::BuildError;
 use tokio_util::sync::CancellationToken;
 
+use finder::Finder;
 use shapes::{Judgement, SHAPES, STARTS, Shapes};
 pub use watch::{Watch, WatchStream};
 use wraps::Unwrapped;
@@ -36,14 +38,14 @@ pub struct Redactor {
 
 struct Rules {
     /// Finds the patterns and behind them the beginnings of tokens, by their place in [`STARTS`].
-    all: AhoCorasick,
+    all: Finder,
     /// Holds every encoding of every secret, sorted, to find what the next write may complete.
     patterns: Vec<Vec<u8>>,
     /// Tells for each pattern whether it is that of a honeytoken.
     honey: Vec<bool>,
     longest: usize,
     /// Finds the beginnings of tokens alone.
-    starts: AhoCorasick,
+    starts: Finder,
     seen: Seen,
 }
 
@@ -92,15 +94,11 @@ impl Redactor {
             all.extend(encodings::patterns(honeytoken.as_ref()).into_iter().map(|pattern| (pattern, true)));
         }
         let (patterns, honey): (Vec<_>, Vec<_>) = all.into_iter().unzip();
-        let automaton = || {
-            let mut builder = AhoCorasick::builder();
-            builder.match_kind(MatchKind::Standard);
-            builder
-        };
         let starts = STARTS.map(|(start, _)| start.as_bytes());
+        let every: Vec<&[u8]> = patterns.iter().map(Vec::as_slice).chain(starts).collect();
         let rules = Rules {
-            all: automaton().build(patterns.iter().map(Vec::as_slice).chain(starts))?,
-            starts: automaton().build(starts)?,
+            all: Finder::new(&every)?,
+            starts: Finder::new(&starts)?,
             longest: patterns.iter().map(Vec::len).max().unwrap_or(0),
             patterns,
             honey,
@@ -245,20 +243,19 @@ impl RedactStream {
         }
         let unwrapped = Unwrapped::of(text, self.before.encoded);
         let known = self.rules.patterns.len();
-        for hit in self.rules.all.find_overlapping_iter(unwrapped.bytes()) {
-            let pattern = hit.pattern().as_usize();
+        self.rules.all.each(unwrapped.bytes(), |pattern, start, end| {
             if pattern < known {
-                found.spans.push((unwrapped.raw(hit.start()), unwrapped.raw(hit.end() - 1) + 1));
+                found.spans.push((unwrapped.raw(start), unwrapped.raw(end - 1) + 1));
                 found.honeytoken |= self.rules.honey[pattern];
             } else if unwrapped.is_whole() {
-                self.begin(pattern - known, hit.span(), &mut judged, &mut found);
+                self.begin(pattern - known, (start, end), &mut judged, &mut found);
             }
-        }
+        });
         // A token does not go on behind a line break, so it is looked for where none was taken out.
         if !unwrapped.is_whole() {
-            for hit in self.rules.starts.find_overlapping_iter(text) {
-                self.begin(hit.pattern().as_usize(), hit.span(), &mut judged, &mut found);
-            }
+            self.rules.starts.each(text, |pattern, start, end| {
+                self.begin(pattern, (start, end), &mut judged, &mut found);
+            });
         }
         if let Some(at) = self.rules.unfinished(unwrapped.bytes()) {
             found.hold = found.hold.min(unwrapped.raw(at));
@@ -284,22 +281,28 @@ impl RedactStream {
     }
 
     /// Judges what begins as a token does.
-    fn begin(&self, start: usize, at: Span, judged: &mut [usize; SHAPES.len()], found: &mut Found) {
-        let (text, shape) = (&self.pending, STARTS[start].1);
-        if at.start < judged[shape] {
+    fn begin(
+        &self,
+        nth: usize,
+        (start, end): (usize, usize),
+        judged: &mut [usize; SHAPES.len()],
+        found: &mut Found,
+    ) {
+        let (text, shape) = (&self.pending, STARTS[nth].1);
+        if start < judged[shape] {
             return; // within a token that is masked as a whole
         }
-        let last = at.start.checked_sub(1).map_or(self.before.last, |at| text.get(at).copied());
-        let rest = &text[at.end..];
+        let last = start.checked_sub(1).map_or(self.before.last, |at| text.get(at).copied());
+        let rest = &text[end..];
         match SHAPES[shape].judge(last, rest) {
             Judgement::No => {}
-            Judgement::Undecided => found.hold = found.hold.min(at.start),
+            Judgement::Undecided => found.hold = found.hold.min(start),
             Judgement::Yes(least) => {
-                let end = at.end + least + SHAPES[shape].run(&rest[least..]);
+                let end = end + least + SHAPES[shape].run(&rest[least..]);
                 judged[shape] = end;
-                found.spans.push((at.start, end));
+                found.spans.push((start, end));
                 if end == text.len() {
-                    found.open.push((at.start, shape));
+                    found.open.push((start, shape));
                 }
             }
         }

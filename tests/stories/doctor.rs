@@ -130,7 +130,17 @@ fn without_user_namespaces_nothing_is_said_to_hold() {
     let switched_off = "echo 0 > /proc/sys/user/max_user_namespaces && \
                         exec setpriv --inh-caps=-all --ambient-caps=-all \"$0\" \"$@\"";
     let mut command = Command::new("unshare");
-    command.args(["--user", "--map-user=1000", "--keep-caps", "sh", "-c", switched_off, PROGRAM, "doctor", "--config"]);
+    command.args([
+        "--user",
+        "--map-user=1000",
+        "--keep-caps",
+        "sh",
+        "-c",
+        switched_off,
+        PROGRAM,
+        "doctor",
+        "--config",
+    ]);
     let (code, told) = place.json(command.arg(&place.config));
     assert_eq!((code, &told["held"]), (1, &Value::Bool(false)), "{told:#}");
     let why = told["lanes"][0]["unavailable"].as_str().unwrap();
