@@ -17,16 +17,22 @@ impl<'a> Unwrapped<'a> {
     /// Takes the breaks out; `encoded` counts the encoder's bytes directly before `text`.
     pub(super) fn of(text: &'a [u8], encoded: usize) -> Self {
         let mut raw: Vec<usize> = Vec::new();
-        // Where the line begins that the next break ends, and what of it stands before `text`.
+        // Where the line begins that is looked at, and what of it stands before `text`.
         let (mut line, mut before) = (0, encoded);
-        for at in memchr::memchr2_iter(b'\n', b'\r', text) {
-            let after_return =
-                text[at] == b'\n' && at > 0 && text[at - 1] == b'\r' && raw.last() == Some(&(at - 1));
-            let long = at - line + before >= LINE;
-            if after_return || (long && encoded_at_end(&text[line..at], before) >= LINE) {
-                raw.push(at);
+        loop {
+            let long = text.len().min(line + LINE.saturating_sub(before));
+            // Lines that end before they are long need no look of their own.
+            if let Some(short) = memchr::memrchr2(b'\n', b'\r', &text[line..long]) {
+                (line, before) = (line + short + 1, 0);
+                continue;
             }
-            (line, before) = (at + 1, 0);
+            let Some(more) = memchr::memchr2(b'\n', b'\r', &text[long..]) else { break };
+            let at = long + more;
+            let is_wrapped = encoded_at_end(&text[line..at], before) >= LINE;
+            let is_pair = is_wrapped && text[at..].starts_with(b"\r\n");
+            raw.extend(is_wrapped.then_some(at));
+            raw.extend(is_pair.then_some(at + 1));
+            (line, before) = (at + 1 + usize::from(is_pair), 0);
         }
         if raw.is_empty() {
             return Self { bytes: Cow::Borrowed(text), breaks: raw };
