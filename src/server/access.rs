@@ -16,7 +16,7 @@ use crate::github::repository::FoundFile;
 use crate::github::{GitHub, GitHubError};
 use crate::run::protected::ProtectedPaths;
 use crate::run::report::Problem;
-use crate::store::models::ClaimedTask;
+use crate::store::models::{BriefRow, ClaimedTask};
 
 /// An account by name and id.
 pub type Who<'a> = (&'a str, u64);
@@ -86,6 +86,16 @@ pub(super) fn stranger<'a>(config: &Config, accounts: &'a [Account]) -> Option<(
         }
         _ => None,
     })
+}
+
+/// Returns the least permission of those behind a text; a bot that may have briefs run counts as one who may
+/// do just that.
+pub(super) fn least(config: &Config, accounts: &[Account]) -> Permission {
+    let permissions = accounts.iter().map(|account| match account {
+        Account::Person { permission, .. } => *permission,
+        Account::Bot { .. } => Permission::from(config.authorize.minimum_permission),
+    });
+    permissions.min().unwrap_or(Permission::None)
 }
 
 /// Looks up everything else that a policy decides by: the repository, its file, the teams. The text stands in
@@ -250,7 +260,16 @@ pub(super) async fn decide_again(
     server: &Server,
     task: &ClaimedTask,
 ) -> Result<Result<Decision, Problem>, GitHubError> {
-    let brief = &task.brief;
+    decide_on(server, &task.brief, &task.lane, &task.run_id).await
+}
+
+/// Decides anew about a stored brief; the log calls it `what`.
+pub(super) async fn decide_on(
+    server: &Server,
+    brief: &BriefRow,
+    lane: &str,
+    what: &str,
+) -> Result<Result<Decision, Problem>, GitHubError> {
     let location = locate(server, brief).await?;
     let place = location.place();
     let who = [(brief.requested_by.as_str(), brief.requested_by_id), (&brief.author, brief.author_id)];
@@ -273,17 +292,12 @@ pub(super) async fn decide_again(
         return Err(GitHubError::Unreadable("GET /repositories".to_owned(), place.repository.to_owned()));
     };
     // A lane that is gone, or does not serve the repository any more, vouches for nothing.
-    let lane = match lanes::choose(&task.lane, &repository, &server.config.lanes) {
+    let lane = match lanes::choose(lane, &repository, &server.config.lanes) {
         Ok(lane) => lane,
         Err(UserError { code, message, help }) => return Ok(Err(problem(code, message, &help))),
     };
     let decision = scene.policy(&server.config, &repository, Some(lane)).decide(&scene.facts);
-    tracing::info!(
-        run = task.run_id,
-        rule = decision.rule,
-        policy = decision.policy_version,
-        "decided again"
-    );
+    tracing::info!(run = what, rule = decision.rule, policy = decision.policy_version, "decided again");
     let refused = match &decision.verdict {
         Err(error) => Some(error.clone()),
         Ok(()) => None,

@@ -15,7 +15,7 @@ use super::lanes::LaneEntry;
 use super::locate::locate;
 use super::recover::Loss;
 use super::running::{Cut, Registration};
-use super::{Server, access, approval, conclude, lease, live, recover};
+use super::{Server, access, approval, conclude, gate, lease, live, recover};
 use crate::authorize::policy::Bounds;
 use crate::brief::{self, Brief, Origin};
 use crate::config::SandboxKind;
@@ -356,12 +356,16 @@ async fn fetch_once(
         server.github.forget_repository_name(place.installation, id).await;
         return Err(Unready::new(&error, error.is_passing(), 0));
     }
-    let leave = approval::before_run(server, place, task, &decision, mirror).await;
-    let leave = leave.map_err(|error| match error {
+    let unready_look = |error| match error {
         LookError::GitHub(error) => unready(error),
         LookError::Store(error) => Unready::new(&error, true, 1_000),
         LookError::Defect(why) => Unready::new(&why, false, 0),
-    })?;
+    };
+    if let Some(problem) = gate::before_run(server, place, task, &decision).await.map_err(unready_look)? {
+        return Ok(Err(problem));
+    }
+    let leave = approval::before_run(server, place, task, &decision, mirror).await;
+    let leave = leave.map_err(unready_look)?;
     Ok(leave.map(|leave| (leave, decision.bounds)))
 }
 
