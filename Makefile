@@ -1,6 +1,6 @@
 # What people type. `make` alone lists the targets; each sets up what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak fuzz lint fmt bench schema bootstrap
+.PHONY: help demo test soak fuzz lint fmt bench schema messages bootstrap
 
 CARGO ?= cargo
 # `make demo ONCE=1` tells the story once and ends; without it the demo stays up until Ctrl-C.
@@ -49,6 +49,10 @@ bench: bootstrap ## Measure and print the table that benches/README.md explains
 schema: ## Write docs/brief.schema.json anew
 	$(CARGO) run --locked --quiet -- schema > docs/brief.schema.json.new
 	mv docs/brief.schema.json.new docs/brief.schema.json
+
+messages: ## Write docs/messages.md anew, of the tables in src/messages
+	$(CARGO) run --locked --quiet -- explain --markdown > docs/messages.md.new
+	mv docs/messages.md.new docs/messages.md
 
 bootstrap:
 	@deploy/bootstrap.sh

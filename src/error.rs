@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// An error that a user meets: what happened, where, and what to do. Every `code` has an entry in
-/// `docs/messages.md`; everything else is an internal error, logged once with an id.
+/// [`crate::messages`]; everything else is an internal error, logged once with an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserError {
     /// Names the message in `docs/messages.md`, in kebab-case.

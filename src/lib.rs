@@ -35,4 +35,6 @@ pub mod config;
 
 pub mod error;
 
+pub mod messages;
+
 pub mod crash;

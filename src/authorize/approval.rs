@@ -221,6 +221,8 @@ mod tests {
                 verdict: Ok(()),
                 rule: String::new(),
                 bounds: Bounds {
+                    gate: crate::config::Gate::None,
+                    gate_rule: String::new(),
                     approval: Approval::Required,
                     approval_rule: "server".to_owned(),
                     network: Network::None,

@@ -70,7 +70,7 @@ fn serves(lane: &LaneConfig, repository: &RepoName) -> bool {
 }
 
 /// Tells whether one of the patterns, `owner/name` or `owner/*`, covers a repository.
-pub(super) fn any_covers(patterns: &[String], repository: &RepoName) -> bool {
+pub fn any_covers(patterns: &[String], repository: &RepoName) -> bool {
     patterns.iter().any(|pattern| match pattern.split_once('/') {
         Some((owner, "*")) => owner.eq_ignore_ascii_case(&repository.owner),
         Some((owner, name)) => {

@@ -14,7 +14,7 @@ use self::narrow::{Said, ago};
 use super::permission::Permission;
 use crate::brief::RepoName;
 use crate::config::{
-    Approval, AuthorizeConfig, Budget, LaneConfig, Limits, MinimumPermission, Network, PolicySection,
+    Approval, AuthorizeConfig, Budget, Gate, LaneConfig, Limits, MinimumPermission, Network, PolicySection,
     RepositoryFile, Team, TextSource,
 };
 use crate::error::UserError;
@@ -57,6 +57,12 @@ pub struct Policy {
 /// What a run of an allowed brief is held to.
 #[derive(Debug, Clone, Serialize)]
 pub struct Bounds {
+    /// Tells which label its thread needs.
+    #[serde(skip_serializing_if = "is_none")]
+    pub gate: Gate,
+    /// Names the rule that asks for the label.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub gate_rule: String,
     /// Tells whose approval it needs.
     pub approval: Approval,
     /// Names the rule that asks for the approval.
@@ -71,6 +77,10 @@ pub struct Bounds {
     pub protected_paths: Vec<String>,
     /// Bounds how much is run.
     pub budget: Budget,
+}
+
+fn is_none(gate: &Gate) -> bool {
+    *gate == Gate::None
 }
 
 /// What a policy decides about a brief.

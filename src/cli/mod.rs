@@ -6,6 +6,7 @@ pub mod check;
 mod commands;
 pub mod control;
 pub mod doctor;
+pub mod explain;
 pub mod gaps;
 pub mod patch;
 pub mod policy;
@@ -73,6 +74,8 @@ enum Command {
     Policy(policy::PolicyArgs),
     /// Tells what isolates each lane here, and tries from inside whether it holds.
     Doctor(doctor::DoctorArgs),
+    /// Tells what the code of a message means, and what to do.
+    Explain(explain::ExplainArgs),
     /// Prints the JSON Schema of a brief, for editors.
     Schema(schema::SchemaArgs),
 }
@@ -124,6 +127,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Check(args) => check::run(&args),
         Command::Schema(args) => Ok(schema::run(&args)),
+        Command::Explain(args) => explain::run(&args),
         Command::Run(args) => on_runtime(run::run(args)),
         Command::Serve(args) => on_runtime(serve::run(args)),
         Command::Backup(args) => on_runtime(backup::run(args)),

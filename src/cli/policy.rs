@@ -262,6 +262,9 @@ impl Explained<'_> {
         }
         line("rule", rule.clone());
         let limits = &bounds.limits;
+        if !bounds.gate_rule.is_empty() {
+            line("gate", format!("{} ({})", word(bounds.gate), bounds.gate_rule));
+        }
         line("approval", format!("{} ({})", word(bounds.approval), bounds.approval_rule));
         line("network", format!("{} ({})", word(&bounds.network), bounds.network_rule));
         line("limits", format!("{} s a step, {} s without output", limits.wall_seconds, limits.idle_seconds));

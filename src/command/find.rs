@@ -120,7 +120,7 @@ mod tests {
             "*a\n/stop*",
             "[a\n/stop](https://example.com)",
             "/stopped",
-            "/help",
+            "/help me",
             "\\/stop",
         ] {
             assert_eq!(words(text), Vec::<String>::new(), "{text}");
@@ -140,7 +140,7 @@ mod tests {
         fn any_text_is_looked_through(text in "[ /a-z`>*<\\[\\]()~#|\r\n\\\\-]{0,200}|\\PC{0,100}") {
             let commands = find(&text);
             for found in &commands.found {
-                let known = ["/stop", "/work", "/approve", "/reject"];
+                let known = ["/stop", "/work", "/approve", "/reject", "/task", "/status", "/ask", "/help"];
                 prop_assert!(known.iter().any(|word| found.words.starts_with(word)));
             }
         }

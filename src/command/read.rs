@@ -1,7 +1,6 @@
 //! Reads one line as a command.
 
-/// The words behind `/work`.
-const WORDS: [&str; 3] = ["status", "plan", "publish"];
+use super::table::{Name, TABLE};
 
 /// The fewest digits by which a task is named.
 const FEWEST_DIGITS: usize = 6;
@@ -26,10 +25,48 @@ pub enum Command {
     Plan(Option<TaskName>),
     /// Publishes again what GitHub refused.
     Publish(Option<TaskName>),
+    /// Starts what waits for somebody to start it.
+    Start(Option<TaskName>),
+    /// Runs what failed or was cancelled once more.
+    Retry(Option<TaskName>),
+    /// Cancels what waits.
+    Cancel(Option<TaskName>),
+    /// Tells how the server and its lanes are.
+    Health,
+    /// Lists the newest tasks of the repository.
+    TaskList,
+    /// Tells everything about a task.
+    TaskShow(TaskName),
+    /// Asks for a plan.
+    Ask,
+    /// Tells which commands there are.
+    Help,
     /// Lets a brief run that waits for approval.
     Approve(Decision),
     /// Cancels a brief that waits for approval.
     Reject(Decision),
+}
+
+impl Command {
+    /// Returns which command it is.
+    pub fn name(&self) -> Name {
+        match self {
+            Self::Stop(_) => Name::Stop,
+            Self::Status(_) => Name::Status,
+            Self::Plan(_) => Name::Plan,
+            Self::Publish(_) => Name::Publish,
+            Self::Start(_) => Name::Start,
+            Self::Retry(_) => Name::Retry,
+            Self::Cancel(_) => Name::Cancel,
+            Self::Health => Name::Health,
+            Self::TaskList => Name::TaskList,
+            Self::TaskShow(_) => Name::TaskShow,
+            Self::Ask => Name::Ask,
+            Self::Help => Name::Help,
+            Self::Approve(_) => Name::Approve,
+            Self::Reject(_) => Name::Reject,
+        }
+    }
 }
 
 /// What is decided, and why.
@@ -57,10 +94,12 @@ pub struct Usage {
 /// What is wrong with a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wrong {
-    /// `/work` stands alone.
-    NoWord,
-    /// The word behind `/work` is none; holds it, and the one that was probably meant.
+    /// `/work` or `/task` stands alone; holds which.
+    NoWord(&'static str),
+    /// The word behind `/work` or `/task` is none; holds both, and what was probably meant.
     Word(String, Option<&'static str>),
+    /// What should be named is not.
+    NoTask,
     /// What should name a task does not.
     Task(String),
     /// A decision lacks the digest that it is about.
@@ -94,6 +133,11 @@ pub(super) fn read(line: &str) -> Option<Result<Command, Usage>> {
     let command = match first.as_str() {
         "/stop" => task(&rest).map(Command::Stop),
         "/work" => work(&rest),
+        "/task" => of_tasks(&rest),
+        // Other programs have these words too, and put others behind them.
+        "/status" if rest.is_empty() => Ok(Command::Health),
+        "/help" if rest.is_empty() => Ok(Command::Help),
+        "/ask" => Ok(Command::Ask),
         "/approve" => decision(&rest).map(Command::Approve),
         "/reject" => decision(&rest).and_then(|decision| match decision.reason.as_str() {
             "" => Err(Wrong::NoReason),
@@ -105,12 +149,25 @@ pub(super) fn read(line: &str) -> Option<Result<Command, Usage>> {
 }
 
 fn work(words: &[&str]) -> Result<Command, Wrong> {
-    let (word, rest) = words.split_first().ok_or(Wrong::NoWord)?;
+    let (word, rest) = words.split_first().ok_or(Wrong::NoWord("/work"))?;
     match word.to_ascii_lowercase().as_str() {
+        "start" => task(rest).map(Command::Start),
         "status" => task(rest).map(Command::Status),
         "plan" => task(rest).map(Command::Plan),
+        "retry" => task(rest).map(Command::Retry),
         "publish" => task(rest).map(Command::Publish),
-        other => Err(Wrong::Word((*word).to_owned(), nearest(other))),
+        "cancel" => task(rest).map(Command::Cancel),
+        other => Err(Wrong::Word(format!("/work {word}"), nearest("/work ", other))),
+    }
+}
+
+fn of_tasks(words: &[&str]) -> Result<Command, Wrong> {
+    let (word, rest) = words.split_first().ok_or(Wrong::NoWord("/task"))?;
+    match word.to_ascii_lowercase().as_str() {
+        "list" if rest.is_empty() => Ok(Command::TaskList),
+        "list" => Err(Wrong::TooMuch),
+        "show" => task(rest)?.map(Command::TaskShow).ok_or(Wrong::NoTask),
+        other => Err(Wrong::Word(format!("/task {word}"), nearest("/task ", other))),
     }
 }
 
@@ -131,9 +188,11 @@ fn task(words: &[&str]) -> Result<Option<TaskName>, Wrong> {
     }
 }
 
-fn nearest(word: &str) -> Option<&'static str> {
-    let likeness = |known: &str| strsim::jaro_winkler(word, known);
-    let best = WORDS.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+/// Returns the command that begins so and whose next word is most like this one.
+fn nearest(begin: &str, word: &str) -> Option<&'static str> {
+    let likeness = |known: &str| strsim::jaro_winkler(word, known.trim_start_matches(begin));
+    let known = TABLE.iter().map(|entry| entry.words).filter(|known| known.starts_with(begin));
+    let best = known.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
     (likeness(best) >= ALIKE).then_some(best)
 }
 
@@ -154,7 +213,17 @@ mod tests {
         assert_eq!(read("/stop ab12cd34ef56"), Some(Ok(Command::Stop(name("ab12cd34ef56")))));
         assert_eq!(read("/Work Status `AB12CD`  "), Some(Ok(Command::Status(name("ab12cd")))));
         assert_eq!(read("/work publish 0199a8f0-0000"), Some(Ok(Command::Publish(name("0199a8f0-0000")))));
-        for other in ["/help", "/stopped", "/works status", "stop", "", "/"] {
+        assert_eq!(read("/work start"), Some(Ok(Command::Start(None))));
+        assert_eq!(read("/work retry ab12cd"), Some(Ok(Command::Retry(name("ab12cd")))));
+        assert_eq!(read("/WORK cancel"), Some(Ok(Command::Cancel(None))));
+        assert_eq!(read("/task list"), Some(Ok(Command::TaskList)));
+        assert_eq!(read("/task show ab12cd"), Some(Ok(Command::TaskShow(name("ab12cd").unwrap()))));
+        assert_eq!(read("/status "), Some(Ok(Command::Health)));
+        assert_eq!(read("/Help"), Some(Ok(Command::Help)));
+        assert_eq!(read("/ask deep how far are we?"), Some(Ok(Command::Ask)));
+        for other in
+            ["/help me", "/status page", "/asks", "/tasks", "/stopped", "/works status", "stop", "", "/"]
+        {
             assert_eq!(read(other), None, "{other}");
         }
     }
@@ -178,10 +247,15 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_with_what_was_probably_meant() {
         let wrong = |line: &str| read(line).unwrap().unwrap_err().wrong;
-        assert_eq!(wrong("/work"), Wrong::NoWord);
-        assert_eq!(wrong("/work stauts"), Wrong::Word("stauts".to_owned(), Some("status")));
-        assert_eq!(wrong("/work Pubish"), Wrong::Word("Pubish".to_owned(), Some("publish")));
-        assert_eq!(wrong("/work qqq"), Wrong::Word("qqq".to_owned(), None));
+        assert_eq!(wrong("/work"), Wrong::NoWord("/work"));
+        assert_eq!(wrong("/task"), Wrong::NoWord("/task"));
+        assert_eq!(wrong("/task show"), Wrong::NoTask);
+        assert_eq!(wrong("/task list all"), Wrong::TooMuch);
+        assert_eq!(wrong("/task lst"), Wrong::Word("/task lst".to_owned(), Some("/task list")));
+        assert_eq!(wrong("/work retyr"), Wrong::Word("/work retyr".to_owned(), Some("/work retry")));
+        assert_eq!(wrong("/work stauts"), Wrong::Word("/work stauts".to_owned(), Some("/work status")));
+        assert_eq!(wrong("/work Pubish"), Wrong::Word("/work Pubish".to_owned(), Some("/work publish")));
+        assert_eq!(wrong("/work qqq"), Wrong::Word("/work qqq".to_owned(), None));
         assert_eq!(wrong("/stop please"), Wrong::Task("please".to_owned()));
         assert_eq!(wrong("/stop ab12c"), Wrong::Task("ab12c".to_owned()));
         assert_eq!(wrong("/stop ab12cd now"), Wrong::TooMuch);

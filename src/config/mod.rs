@@ -6,6 +6,7 @@ mod approval;
 mod audit;
 mod authorize;
 mod catch_up;
+mod commands;
 mod github;
 mod guard;
 mod lane;
@@ -27,11 +28,12 @@ pub use approval::{Approval, ApprovalBase, Approvers, MovedBase};
 pub use audit::AuditConfig;
 pub use authorize::{AuthorizeConfig, MinimumPermission};
 pub use catch_up::CatchUpConfig;
+pub use commands::{CommandsConfig, Level};
 pub use github::GitHubConfig;
 pub use guard::GuardConfig;
 pub use lane::{LaneConfig, LaneKind, Limits, SandboxKind, Taken};
 pub use network::{Destination, Network};
-pub use policy::{Budget, PolicyLimits, PolicySection, RepositoryFile, Team, TextSource};
+pub use policy::{Budget, Gate, PolicyLimits, PolicySection, RepositoryFile, Team, TextSource};
 pub use queue::{OnWithdrawal, QueueConfig};
 pub use retention::RetentionConfig;
 pub use secret::{LaneSecret, SecretError, SecretSource};
@@ -51,6 +53,9 @@ pub struct Config {
     /// Tells who may run briefs.
     #[serde(default)]
     pub authorize: AuthorizeConfig,
+    /// Tells what each command of a comment needs.
+    #[serde(default)]
+    pub commands: CommandsConfig,
     /// Tells which commands of a brief the verdict table takes for allowed.
     #[serde(default)]
     pub guard: GuardConfig,
@@ -136,6 +141,7 @@ impl Config {
     fn check(&self) -> Result<(), UserError> {
         self.github.check()?;
         self.authorize.check()?;
+        self.commands.check()?;
         self.check_policies()?;
         self.queue.check()?;
         self.guard.check()?;

@@ -31,6 +31,9 @@ pub struct PolicySection {
     pub forks: Option<bool>,
     /// Lists names of the bots that may, such as `renovate[bot]`; nobody's word means none.
     pub bots: Option<Vec<String>>,
+    /// Tells which label a thread needs before its briefs run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
     /// Tells whether somebody must approve.
     pub approval: Option<Approval>,
     /// Tells what the steps can reach, at most what the lane can.
@@ -41,6 +44,19 @@ pub struct PolicySection {
     pub limits: PolicyLimits,
     /// Bounds how much is run.
     pub budget: Budget,
+}
+
+/// Which label a thread needs before its briefs run, from none to the strictest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gate {
+    /// None.
+    #[default]
+    None,
+    /// `codex:enabled`, or `codex:auto`.
+    Enabled,
+    /// `codex:auto`; with `codex:enabled` alone each brief waits for `/work start`.
+    Auto,
 }
 
 /// Bounds of a step or run; none of them raises a lane's.

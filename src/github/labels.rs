@@ -1,5 +1,7 @@
 //! Labels of a repository, and on a thread.
 
+use std::collections::HashMap;
+
 use axum::http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,7 +15,42 @@ struct Label {
     name: String,
 }
 
+/// Something that happened to a thread; only labellings have a label.
+#[derive(Deserialize)]
+struct Happening {
+    event: String,
+    actor: Option<Actor>,
+    label: Option<Label>,
+}
+
+#[derive(Deserialize)]
+struct Actor {
+    id: u64,
+    login: String,
+}
+
 impl GitHub {
+    /// Tells who put each label on a thread last, by its name in small letters: login and id. One whose account
+    /// is gone is left out.
+    pub async fn labellers(
+        &self,
+        place: Place<'_>,
+        thread: u64,
+    ) -> Result<HashMap<String, (String, u64)>, GitHubError> {
+        let route = place.route(&format!("issues/{thread}/events?"));
+        // GitHub lists the oldest first.
+        let happened: Vec<Happening> = self.list(place.who(), &route).await?;
+        let mut labellers = HashMap::new();
+        for one in happened.into_iter().filter(|one| one.event == "labeled") {
+            let Some(label) = one.label.map(|label| label.name.to_lowercase()) else { continue };
+            match one.actor {
+                Some(actor) => drop(labellers.insert(label, (actor.login, actor.id))),
+                None => drop(labellers.remove(&label)),
+            }
+        }
+        Ok(labellers)
+    }
+
     /// Lists the labels on a thread.
     pub async fn labels(&self, place: Place<'_>, thread: u64) -> Result<Vec<String>, GitHubError> {
         let route = place.route(&format!("issues/{thread}/labels?"));

@@ -1,6 +1,5 @@
 //! `/healthz`, `/readyz` and the health page: whether the server is up, and whether it can work.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -8,42 +7,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Html;
-use serde::Serialize;
 
 use crate::server::Server;
-use crate::store::StoreError;
-
-/// What the server can tell about itself without telling anything about briefs.
-#[derive(Debug, Serialize)]
-pub struct Health {
-    /// Tells whether briefs are stored and at least one lane takes work.
-    pub ready: bool,
-    /// Holds the version of the program.
-    pub version: &'static str,
-    /// Tells whether the store can be read.
-    pub store: bool,
-    /// Tells whether the store takes writes; it does not when its disk is full or it is locked.
-    pub store_writable: bool,
-    /// Tells each lane's state.
-    pub lanes: BTreeMap<String, LaneHealth>,
-    /// Counts the tasks in each state.
-    pub tasks: BTreeMap<String, u64>,
-    /// Counts the GitHub writes that are owed.
-    pub owed_writes: u64,
-    /// Tells what the operator should look at though briefs run.
-    pub warnings: Vec<String>,
-}
-
-/// One lane's state.
-#[derive(Debug, Serialize)]
-pub struct LaneHealth {
-    /// Tells whether it takes work.
-    pub available: bool,
-    /// Counts the runs that it has now.
-    pub running: usize,
-    /// Bounds the runs that it has at a time.
-    pub parallel: usize,
-}
+use crate::server::health::{Health, look};
 
 /// Answers that the process serves.
 pub async fn alive() -> &'static str {
@@ -60,30 +26,6 @@ pub async fn ready(State(server): State<Arc<Server>>) -> (StatusCode, Json<Healt
 /// Shows the same to people.
 pub async fn page(State(server): State<Arc<Server>>) -> Html<String> {
     Html(render(&look(&server).await))
-}
-
-async fn look(server: &Server) -> Health {
-    let lanes: BTreeMap<String, LaneHealth> = server
-        .lanes
-        .iter()
-        .map(|entry| {
-            let parallel = entry.lane.config().parallel;
-            let running = parallel.saturating_sub(entry.lane.free_slots());
-            let health = LaneHealth { available: entry.unavailable().is_none(), running, parallel };
-            (entry.name().to_owned(), health)
-        })
-        .collect();
-    let counts = counts(server).await;
-    let store = counts.is_ok();
-    let (tasks, owed_writes) = counts.unwrap_or_default();
-    let store_writable = store && server.store.takes_writes().await;
-    let ready = store_writable && lanes.values().any(|lane| lane.available);
-    let (version, warnings) = (env!("CARGO_PKG_VERSION"), server.warnings());
-    Health { ready, version, store, store_writable, lanes, tasks, owed_writes, warnings }
-}
-
-async fn counts(server: &Server) -> Result<(BTreeMap<String, u64>, u64), StoreError> {
-    Ok((server.store.task_counts().await?, server.store.owed_effects().await?))
 }
 
 fn render(health: &Health) -> String {

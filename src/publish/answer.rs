@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
-use crate::command::{MAX_COMMANDS, Usage, Wrong};
+use crate::command::{Entry, MAX_COMMANDS, TABLE, Usage, Wrong};
 use crate::queue::task::{BlockReason, TaskState};
-use crate::queue::verdict::{PublishVerdict, StopVerdict};
+use crate::queue::verdict::{CancelVerdict, PublishVerdict, RetryVerdict, StartVerdict, StopVerdict};
+use crate::run::report::Problem;
 use crate::store::models::TaskView;
 
 use super::comment::marker;
-use super::format::{chars, code_within, inline_within, link, short};
+use super::format::{chars, code_within, inline_within, link, sentence_within, short};
 
 /// Bounds the tasks that an answer lists.
 const MAX_LISTED: usize = 50;
@@ -113,29 +114,123 @@ pub fn ambiguous_task(name: &str, tasks: &[TaskView]) -> String {
 pub fn usage_part(usage: &Usage) -> String {
     let line = code_within(&usage.line, 200);
     let wrong = match &usage.wrong {
-        Wrong::NoWord => "it lacks a word behind `/work`".to_owned(),
-        Wrong::Word(word, None) => format!("there is no {}", code_within(&format!("/work {word}"), 100)),
-        Wrong::Word(word, Some(meant)) => {
-            format!(
-                "there is no {}; did you mean `/work {meant}`?",
-                code_within(&format!("/work {word}"), 100)
-            )
+        Wrong::NoWord(group) => format!("it lacks a word behind `{group}`"),
+        Wrong::Word(words, None) => format!("there is no {}", code_within(words, 100)),
+        Wrong::Word(words, Some(meant)) => {
+            format!("there is no {}; did you mean `{meant}`?", code_within(words, 100))
         }
         Wrong::Task(word) => format!(
             "{} names no brief or run: write at least 6 digits of the id that the comments show",
             code_within(word, 100)
         ),
+        Wrong::NoTask => "write at least 6 digits of a brief's or run's id behind it".to_owned(),
         Wrong::NoDigest => {
             "write the digest behind it, whole, as the comment that asks for approval shows it".to_owned()
         }
         Wrong::NoReason => "write the reason behind the digest".to_owned(),
         Wrong::TooMuch => "nothing may stand behind it on its line".to_owned(),
     };
+    // Those that begin as the line does, or all of them.
+    let group = usage.line.split_whitespace().next().unwrap_or_default().to_lowercase();
+    let alike = |entry: &&Entry| entry.words.split(' ').next() == Some(group.as_str());
+    let mut out = format!("❓ {line} was not obeyed: {wrong}\n\n");
+    for entry in TABLE.iter().filter(alike) {
+        let _ = writeln!(out, "- `{}{}` {}", entry.words, entry.arguments, entry.does);
+    }
+    out.push_str("\n`/help` lists all commands.");
+    out
+}
+
+/// Tells that somebody's decision on a brief counts.
+pub fn decided_part(task: &TaskView) -> String {
+    format!("{} is decided; the comment that asked for it tells how.", brief(task))
+}
+
+/// Tells what cancelling one task comes to.
+pub fn cancel_part(task: &TaskView, verdict: CancelVerdict) -> String {
+    match verdict {
+        CancelVerdict::Cancel => stop_part(task, StopVerdict::Cancel),
+        CancelVerdict::Runs => {
+            format!("{} is not cancelled: it has a run. `/stop` ends what runs.", brief(task))
+        }
+        CancelVerdict::Over => stop_part(task, StopVerdict::Over),
+    }
+}
+
+/// Tells that a thread has nothing to cancel.
+pub fn nothing_to_cancel() -> String {
+    "There is nothing to cancel: no brief of this thread waits. `/stop` ends what runs.".to_owned()
+}
+
+/// Tells that nothing of a thread waits to be started.
+pub fn nothing_to_start() -> String {
+    "There is nothing to start: no brief of this thread waits for it. `/work status` tells where each stands, and \
+     `/work retry` runs one once more."
+        .to_owned()
+}
+
+/// Tells that a task was started.
+pub fn started_part(task: &TaskView) -> String {
+    format!("▶️ {} is started; its result comment tells how it ends.", brief(task))
+}
+
+/// Tells why a task is not started.
+pub fn start_part(task: &TaskView, verdict: StartVerdict) -> String {
+    let brief = brief(task);
+    match verdict {
+        StartVerdict::Start => started_part(task),
+        StartVerdict::Waits => format!("{brief} waits for its lane already."),
+        StartVerdict::Unapproved => {
+            format!("{brief} waits for approval: `/approve` with the digest of the comment that asks for it.")
+        }
+        StartVerdict::Runs => format!("{brief} has a run already."),
+        StartVerdict::Over => format!(
+            "{brief} had its run: it is {}. `/work retry` runs it once more, `/work publish` publishes what GitHub did \
+             not take.",
+            task.state.as_str()
+        ),
+    }
+}
+
+/// Tells what running one task once more comes to.
+pub fn retry_part(task: &TaskView, verdict: RetryVerdict) -> String {
+    let brief = brief(task);
+    match verdict {
+        RetryVerdict::Retry => {
+            format!("🔁 {brief} is run once more, as it is stored; its result comment tells how it ends.")
+        }
+        RetryVerdict::Waits => format!("{brief} waits for its lane already, so it is not run twice."),
+        RetryVerdict::WaitsForSomebody => {
+            format!("{brief} waits for somebody: `/work status` tells for what. It has had no run yet.")
+        }
+        RetryVerdict::Runs => {
+            format!("{brief} is not run once more: it has a run that has not ended. `/stop` ends it.")
+        }
+        RetryVerdict::Unpublished => {
+            format!("{brief} is not run once more: its work is done and kept. `/work publish` publishes it.")
+        }
+        RetryVerdict::Done => {
+            format!(
+                "{brief} is not run once more: it ended with all it asked for. Post it again, if it shall."
+            )
+        }
+    }
+}
+
+/// Tells why a task is neither started nor run once more.
+pub fn not_queued_part(task: &TaskView, problem: &Problem) -> String {
     format!(
-        "❓ {line} was not obeyed: {wrong}\n\n- `/stop [task]` ends what runs and cancels what waits\n- `/work status \
-         [task]` tells where each brief stands\n- `/work plan [task]` tells what the newest would do\n- `/work publish [task]` publishes again what GitHub did not take\n- `/approve DIGEST` lets a brief run that waits for approval, \
-         `/reject DIGEST reason` cancels it"
+        "⛔ {} does not run: {} {} ({})",
+        brief(task),
+        sentence_within(&problem.message, 1_000),
+        sentence_within(&problem.help, 500),
+        code_within(&problem.code, 60)
     )
+}
+
+/// Tells that an earlier command of the same text wants something else of a task.
+pub fn touched_part(task: &TaskView) -> String {
+    format!("{} is not run once more: an earlier command of the same text is about it.", brief(task))
 }
 
 /// Tells that a text holds more commands than are obeyed.

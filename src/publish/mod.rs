@@ -1,6 +1,7 @@
 //! What leaves the server: commits, branches, pull requests and comments, and the rules that make
 //! strangers' text inert.
 
+pub mod about;
 pub mod answer;
 pub mod approval;
 pub mod branch;
@@ -9,6 +10,7 @@ pub mod comment;
 pub mod commit;
 pub mod diff;
 mod format;
+pub mod gate;
 pub mod inert;
 pub mod message;
 mod network;
@@ -16,5 +18,6 @@ pub mod notice;
 pub mod plan;
 pub mod pull_request;
 pub mod status;
+pub mod task;
 pub mod terminal;
 mod tree;

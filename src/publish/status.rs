@@ -92,6 +92,7 @@ fn says(view: &TaskView, earlier: &[EarlierRun], now_ms: i64) -> String {
         TaskState::Blocked(BlockReason::Publishing) => because("not published"),
         TaskState::Blocked(BlockReason::Quarantined) => because("blocked"),
         TaskState::Blocked(BlockReason::AwaitingApproval) => because("awaiting approval"),
+        TaskState::Blocked(BlockReason::AwaitingStart) => because("waits to be started"),
         TaskState::Done | TaskState::Failed | TaskState::Cancelled => because(view.state.as_str()),
     }
 }

@@ -9,7 +9,7 @@ pub enum StateLabel {
     Done,
     /// Something ended without, or waits until its reason is gone.
     Failed,
-    /// Something waits for its lane, or for approval.
+    /// Something waits for its lane, or for somebody to approve or start it.
     New,
     /// Something runs.
     Running,
@@ -23,7 +23,10 @@ impl StateLabel {
     /// that before what ended. `None` when nothing is left but what was cancelled.
     pub fn of(states: impl Iterator<Item = TaskState>) -> Option<Self> {
         let label = |state| match state {
-            TaskState::Queued | TaskState::Blocked(BlockReason::AwaitingApproval) => Some(Self::New),
+            TaskState::Queued
+            | TaskState::Blocked(BlockReason::AwaitingApproval | BlockReason::AwaitingStart) => {
+                Some(Self::New)
+            }
             TaskState::Running => Some(Self::Running),
             TaskState::Done => Some(Self::Done),
             TaskState::Failed | TaskState::Blocked(_) => Some(Self::Failed),
@@ -55,7 +58,7 @@ impl StateLabel {
     /// Returns what GitHub shows beside its name.
     pub fn description(self) -> &'static str {
         match self {
-            Self::New => "A brief waits for its lane or for approval",
+            Self::New => "A brief waits for its lane or for somebody",
             Self::Running => "A brief runs",
             Self::Done => "Every brief ended with what it asked for",
             Self::Failed => "A brief failed or is blocked",

@@ -29,6 +29,8 @@ pub enum BlockReason {
     Quarantined,
     /// Nobody has approved it yet.
     AwaitingApproval,
+    /// Its thread lacks the label that its gate asks for, or nobody has started it yet.
+    AwaitingStart,
 }
 
 /// What happens to a task.
@@ -64,6 +66,12 @@ pub enum Event {
     Approved,
     /// Somebody rejected it, or nobody approved it in time.
     Rejected,
+    /// Its gate is shut.
+    StartNeeded,
+    /// Somebody started it, or opened its gate.
+    Started,
+    /// Somebody wants another run of it.
+    Retried,
     /// Its text was edited or deleted, or its thread closed, before it ran.
     Withdrawn,
     /// Somebody stopped it, and no process of it is left.
@@ -72,7 +80,7 @@ pub enum Event {
 
 impl TaskState {
     /// All states, for tables and tests.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Queued,
         Self::Running,
         Self::Done,
@@ -80,6 +88,7 @@ impl TaskState {
         Self::Blocked(BlockReason::Publishing),
         Self::Blocked(BlockReason::Quarantined),
         Self::Blocked(BlockReason::AwaitingApproval),
+        Self::Blocked(BlockReason::AwaitingStart),
         Self::Cancelled,
     ];
 
@@ -90,6 +99,12 @@ impl TaskState {
             (Self::Queued, Event::Claimed) => Self::Running,
             (Self::Queued, Event::Withdrawn | Event::Stopped) => Self::Cancelled,
             (Self::Queued | Self::Running, Event::ApprovalNeeded) => awaiting,
+            (Self::Queued, Event::StartNeeded) => Self::Blocked(BlockReason::AwaitingStart),
+            (Self::Blocked(BlockReason::AwaitingStart), Event::Started) => Self::Queued,
+            (Self::Blocked(BlockReason::AwaitingStart), Event::Withdrawn) => Self::Cancelled,
+            (Self::Failed | Self::Cancelled | Self::Blocked(BlockReason::Quarantined), Event::Retried) => {
+                Self::Queued
+            }
             (Self::Blocked(BlockReason::AwaitingApproval), Event::Approved) => Self::Queued,
             (Self::Blocked(BlockReason::AwaitingApproval), Event::Rejected | Event::Withdrawn) => {
                 Self::Cancelled
@@ -109,7 +124,7 @@ impl TaskState {
         })
     }
 
-    /// Tells whether nothing can happen to the task any more.
+    /// Tells whether nothing happens to the task any more by itself; somebody can want it run once more.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Done | Self::Failed | Self::Cancelled)
     }
@@ -149,6 +164,7 @@ impl BlockReason {
             Self::Publishing => "publishing",
             Self::Quarantined => "quarantined",
             Self::AwaitingApproval => "awaiting_approval",
+            Self::AwaitingStart => "awaiting_start",
         }
     }
 }
@@ -172,6 +188,9 @@ mod tests {
             Just(Event::ApprovalNeeded),
             Just(Event::Approved),
             Just(Event::Rejected),
+            Just(Event::StartNeeded),
+            Just(Event::Started),
+            Just(Event::Retried),
             Just(Event::Withdrawn),
             Just(Event::Stopped),
         ]
@@ -179,13 +198,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_leaves_a_final_state_and_only_queued_or_unpublished_tasks_run(
+        fn only_a_retry_leaves_a_final_state_and_only_queued_or_unpublished_tasks_run(
             events in prop::collection::vec(event(), 0..40),
         ) {
             let mut state = TaskState::Queued;
             for event in events {
                 let Some(next) = state.after(event) else { continue };
-                prop_assert!(!state.is_final());
+                if state.is_final() {
+                    prop_assert_eq!((event, next), (Event::Retried, TaskState::Queued));
+                    prop_assert!(state != TaskState::Done);
+                }
+                if state == TaskState::Blocked(BlockReason::AwaitingStart) && !next.is_final() {
+                    prop_assert_eq!((event, next), (Event::Started, TaskState::Queued));
+                }
                 if state == TaskState::Blocked(BlockReason::AwaitingApproval) && !next.is_final() {
                     prop_assert_eq!((event, next), (Event::Approved, TaskState::Queued));
                 }

@@ -1,4 +1,4 @@
-//! What becomes of a task that somebody wants stopped, or published again.
+//! What becomes of a task that somebody wants stopped, cancelled, started, run once more, or published again.
 
 use super::task::{BlockReason, TaskState};
 
@@ -49,10 +49,94 @@ pub fn publish_verdict(state: TaskState, publishing: bool) -> PublishVerdict {
     match state {
         TaskState::Blocked(BlockReason::Publishing) => PublishVerdict::Publish,
         TaskState::Blocked(BlockReason::Quarantined) => PublishVerdict::Nothing,
-        TaskState::Blocked(BlockReason::AwaitingApproval) => PublishVerdict::TooEarly,
+        TaskState::Blocked(BlockReason::AwaitingApproval | BlockReason::AwaitingStart) => {
+            PublishVerdict::TooEarly
+        }
         TaskState::Running if publishing => PublishVerdict::Publishing,
         TaskState::Queued | TaskState::Running => PublishVerdict::TooEarly,
         TaskState::Done | TaskState::Failed | TaskState::Cancelled => PublishVerdict::Over,
+    }
+}
+
+/// What cancelling a task comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelVerdict {
+    /// It does not run, and never will.
+    Cancel,
+    /// It has a run, which only a stop ends.
+    Runs,
+    /// It has ended.
+    Over,
+}
+
+/// What running a task once more comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryVerdict {
+    /// It gets another run of the same text.
+    Retry,
+    /// It waits for its run already.
+    Waits,
+    /// It waits for somebody to start or approve it.
+    WaitsForSomebody,
+    /// It has a run that has not ended.
+    Runs,
+    /// Its work is done, and only its publishing is not.
+    Unpublished,
+    /// It ended with everything that was asked for.
+    Done,
+}
+
+/// What starting a task comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartVerdict {
+    /// It waits to be started.
+    Start,
+    /// It waits for its run already.
+    Waits,
+    /// It waits for an approval, which is another command's.
+    Unapproved,
+    /// It has a run that has not ended.
+    Runs,
+    /// It has had its run: what follows is a retry's, or a publishing's.
+    Over,
+}
+
+/// Decides what cancelling a task comes to.
+pub fn cancel_verdict(state: TaskState) -> CancelVerdict {
+    match state {
+        TaskState::Queued | TaskState::Blocked(_) => CancelVerdict::Cancel,
+        TaskState::Running => CancelVerdict::Runs,
+        TaskState::Done | TaskState::Failed | TaskState::Cancelled => CancelVerdict::Over,
+    }
+}
+
+/// Decides what running a task once more comes to.
+pub fn retry_verdict(state: TaskState) -> RetryVerdict {
+    match state {
+        TaskState::Failed | TaskState::Cancelled | TaskState::Blocked(BlockReason::Quarantined) => {
+            RetryVerdict::Retry
+        }
+        TaskState::Queued => RetryVerdict::Waits,
+        TaskState::Blocked(BlockReason::AwaitingApproval | BlockReason::AwaitingStart) => {
+            RetryVerdict::WaitsForSomebody
+        }
+        TaskState::Blocked(BlockReason::Publishing) => RetryVerdict::Unpublished,
+        TaskState::Running => RetryVerdict::Runs,
+        TaskState::Done => RetryVerdict::Done,
+    }
+}
+
+/// Decides what starting a task comes to.
+pub fn start_verdict(state: TaskState) -> StartVerdict {
+    match state {
+        TaskState::Blocked(BlockReason::AwaitingStart) => StartVerdict::Start,
+        TaskState::Blocked(BlockReason::AwaitingApproval) => StartVerdict::Unapproved,
+        TaskState::Queued => StartVerdict::Waits,
+        TaskState::Running => StartVerdict::Runs,
+        TaskState::Blocked(BlockReason::Publishing | BlockReason::Quarantined)
+        | TaskState::Done
+        | TaskState::Failed
+        | TaskState::Cancelled => StartVerdict::Over,
     }
 }
 
@@ -60,6 +144,19 @@ pub fn publish_verdict(state: TaskState, publishing: bool) -> PublishVerdict {
 mod tests {
     use super::*;
     use crate::queue::task::Event;
+
+    #[test]
+    fn what_is_retried_started_or_cancelled_is_what_the_states_allow() {
+        for state in TaskState::ALL {
+            let retried = retry_verdict(state) == RetryVerdict::Retry;
+            assert_eq!(retried, state.after(Event::Retried).is_some(), "{state:?}");
+            let started = start_verdict(state) == StartVerdict::Start;
+            assert_eq!(started, state.after(Event::Started).is_some(), "{state:?}");
+            let cancelled = cancel_verdict(state) == CancelVerdict::Cancel;
+            let stopped = state.after(Event::Stopped) == Some(TaskState::Cancelled);
+            assert_eq!(cancelled, stopped && state != TaskState::Running, "{state:?}");
+        }
+    }
 
     #[test]
     fn a_stop_does_what_the_states_allow_and_nothing_else() {

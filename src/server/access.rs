@@ -17,9 +17,9 @@ use crate::github::repository::FoundFile;
 use crate::github::{GitHub, GitHubError};
 use crate::run::protected::ProtectedPaths;
 use crate::run::report::Problem;
-use crate::store::SeenPolicy;
 use crate::store::audit::TargetRepository;
-use crate::store::models::ClaimedTask;
+use crate::store::models::{BriefRow, ClaimedTask};
+use crate::store::{Ruling, SeenPolicy};
 
 /// An account by name and id.
 pub type Who<'a> = (&'a str, u64);
@@ -89,6 +89,16 @@ pub(super) fn stranger<'a>(config: &Config, accounts: &'a [Account]) -> Option<(
         }
         _ => None,
     })
+}
+
+/// Returns the least permission of those behind a text; a bot that may have briefs run counts as one who may
+/// do just that.
+pub(super) fn least(config: &Config, accounts: &[Account]) -> Permission {
+    let permissions = accounts.iter().map(|account| match account {
+        Account::Person { permission, .. } => *permission,
+        Account::Bot { .. } => Permission::from(config.authorize.minimum_permission),
+    });
+    permissions.min().unwrap_or(Permission::None)
 }
 
 /// Looks up everything else that a policy decides by: the repository, its file, the teams. The text stands in
@@ -253,7 +263,16 @@ pub(super) async fn decide_again(
     server: &Server,
     task: &ClaimedTask,
 ) -> Result<Result<Decision, Problem>, LookError> {
-    let brief = &task.brief;
+    decide_on(server, &task.brief, &task.lane, &task.run_id).await
+}
+
+/// Decides anew about a stored brief; the log calls it `what`.
+pub(super) async fn decide_on(
+    server: &Server,
+    brief: &BriefRow,
+    lane: &str,
+    what: &str,
+) -> Result<Result<Decision, Problem>, LookError> {
     let location = locate(server, brief).await?;
     let place = location.place();
     let who = [(brief.requested_by.as_str(), brief.requested_by_id), (&brief.author, brief.author_id)];
@@ -277,35 +296,29 @@ pub(super) async fn decide_again(
         return Err(GitHubError::Unreadable("GET /repositories".to_owned(), name).into());
     };
     // A lane that is gone, or does not serve the repository any more, vouches for nothing.
-    let lane = match lanes::choose(&task.lane, &repository, &server.config.lanes) {
+    let lane = match lanes::choose(lane, &repository, &server.config.lanes) {
         Ok(lane) => lane,
         Err(UserError { code, message, help }) => return Ok(Err(problem(code, message, &help))),
     };
     let decision = scene.policy(&server.config, &repository, Some(lane)).decide(&scene.facts);
-    tracing::info!(
-        run = task.run_id,
-        rule = decision.rule,
-        policy = decision.policy_version,
-        "decided again"
-    );
-    let policy = seen(text.repository_id, &repository, lane, &decision);
-    server.store.see_policy(&policy).await?;
+    tracing::info!(run = what, rule = decision.rule, policy = decision.policy_version, "decided again");
+    let ruling = ruling((text.repository_id, place.repository), lane, &decision);
+    server.store.see_policy(&ruling.policy).await?;
     Ok(match &decision.verdict {
         Err(UserError { code, message, help }) => Err(problem(code, message.clone(), help)),
         Ok(()) => Ok(decision),
     })
 }
 
-/// Tells by which policy something was decided.
-pub(super) fn seen(
-    repository_id: u64,
-    repository: &RepoName,
-    lane: &LaneConfig,
-    decision: &Decision,
-) -> SeenPolicy {
-    SeenPolicy {
-        repository: TargetRepository { id: repository_id, name: repository.to_string() },
-        lane: lane.name.clone(),
-        version: decision.policy_version.clone(),
+/// Tells what is kept of a decision, and by which policy it was made: that of a lane in a repository, which is
+/// given by its id and name.
+pub(super) fn ruling((id, name): (u64, &str), lane: &LaneConfig, decision: &Decision) -> Ruling {
+    let repository = TargetRepository { id, name: name.to_owned() };
+    let version = decision.policy_version.clone();
+    Ruling {
+        policy: SeenPolicy { repository, lane: lane.name.clone(), version },
+        rule: decision.rule.clone(),
+        approval: decision.bounds.approval,
+        budget: decision.bounds.budget,
     }
 }

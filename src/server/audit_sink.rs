@@ -26,7 +26,7 @@ impl SinkTrouble {
         std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), trouble)
     }
 
-    fn get(&self) -> Option<String> {
+    pub(super) fn get(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -15,7 +15,7 @@ use super::lanes::LaneEntry;
 use super::locate::locate;
 use super::recover::Loss;
 use super::running::{Cut, Registration};
-use super::{Server, access, approval, conclude, lease, live, recover};
+use super::{Server, access, approval, conclude, gate, lease, live, recover};
 use crate::authorize::policy::Bounds;
 use crate::brief::{self, Brief, Origin};
 use crate::config::SandboxKind;
@@ -360,6 +360,9 @@ async fn fetch_once(
         server.github.forget_git_token(place.installation, id).await;
         server.github.forget_repository_name(place.installation, id).await;
         return Err(Unready::new(&error, error.is_passing(), 0));
+    }
+    if let Some(problem) = gate::before_run(server, place, task, &decision).await.map_err(unlooked)? {
+        return Ok(Err(problem));
     }
     let leave = approval::before_run(server, place, task, &decision, mirror).await;
     let leave = leave.map_err(unlooked)?;

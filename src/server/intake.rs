@@ -7,17 +7,18 @@ use thiserror::Error;
 
 use super::command::{self, Obeyed};
 use super::policy::Judge;
-use super::{Server, access, approval, decided, guarded, live, locate, refusal, rescan, withdraw};
+use super::{Server, access, approval, decided, gate, guarded, live, locate, refusal, rescan, withdraw};
 use crate::authorize::lanes;
+use crate::authorize::policy::Decision;
 use crate::brief::{
     self, BriefId, Diagnostic, Extraction, Fence, Severity, SourceKind, extract, text_digest,
 };
-use crate::command::Commands;
-use crate::command::find;
+use crate::command::{Commands, find};
 use crate::config::LaneConfig;
 use crate::crash;
 use crate::error::UserError;
 use crate::github::GitHubError;
+use crate::github::installation::Place;
 use crate::publish::answer::answer_comment;
 use crate::publish::notice;
 use crate::store::models::{BriefRow, Effect, EffectPayload, PendingDelivery};
@@ -132,6 +133,7 @@ async fn look(server: &Server, delivery: &PendingDelivery) -> Result<Intake, Loo
         Meaning::Text(event) => look_at_text(server, delivery, &event).await?,
         Meaning::Withdrawn(event) => withdraw::look(server, &event).await?,
         Meaning::Pressed(event) => approval::look(server, &event).await?,
+        Meaning::Labelled(event) => gate::look(server, &event).await?,
         Meaning::Ignored(reason) => ignored(reason),
     };
     intake.repository = parsed.home.map(|home| SeenRepository {
@@ -182,17 +184,24 @@ async fn look_at_text(
     crash::point("authorised.before-commit");
     let accounts = [&event.sender, &event.author].map(|account| (account.login.as_str(), account.id));
     let accounts = access::accounts(&server.github, place, accounts).await?;
+    let (commands, denied) = command::permitted(server, &accounts, commands);
     let asks = !extraction.fences.is_empty() || !commands.found.is_empty();
     if let Some((login, id, found)) = access::stranger(&server.config, &accounts) {
-        intake.ignored = Some(format!("`{login}` has the permission `{found}` only"));
-        if asks {
+        let error = format!("`{login}` (id {id}) has the permission `{found}` only");
+        intake.ignored = Some(error.clone());
+        // A word that other programs know too is not answered to somebody who may not use it.
+        if !extraction.fences.is_empty() || denied.is_ours() {
             intake.effects = refusal::permission(server, event, (login, id), found).await?;
-            let error = format!("`{login}` (id {id}) has the permission `{found}` only");
-            intake.audit = decided::not_allowed(event, &extraction, &commands, &error);
+        }
+        intake.audit = decided::not_allowed(event, &extraction, &denied.commands, &error);
+        if !commands.found.is_empty() {
+            let obeyed = command::obey(server, event, place, &accounts, &commands).await?;
+            answer(&mut intake, event, obeyed);
+            intake.ignored = None;
         }
         return Ok(intake);
     }
-    let judge = Judge::look(server, event, place, accounts).await?;
+    let judge = Judge::look(server, event, place, accounts.clone()).await?;
     if let Err((error, rule)) = judge.people() {
         intake.ignored = Some(format!("{} ({rule})", error.message));
         if asks {
@@ -220,11 +229,8 @@ async fn look_at_text(
         let accepted = match accept(server, event, fence, &delivery.guid) {
             Ok(_) if brought.is_some() => Err(vec![about(fence, of_another(brought))]),
             Ok((row, lane)) => match judge.brief(event, &row, lane, &mut intake).await? {
-                Ok(decision) => match approval::first(server, place, &row, lane, &decision).await? {
-                    Ok(ask) => {
-                        intake.asks.extend(ask);
-                        Ok((row, lane.name.clone()))
-                    }
+                Ok(decision) => match ask(server, place, (&row, lane), &decision, &mut intake).await? {
+                    Ok(()) => Ok((row, lane.name.clone())),
                     Err(error) => Err(vec![about(fence, error)]),
                 },
                 Err(error) => Err(vec![about(fence, error)]),
@@ -245,7 +251,13 @@ async fn look_at_text(
     owe(&mut intake, event, &extraction, problems, told_before.then_some(problems_key.as_str()));
     crash::point("authorised.before-record");
     intake.edited_to = event.edited.then_some(digests);
-    answer(&mut intake, event, command::obey(server, event, place, &commands).await?);
+    if !denied.needs.is_empty() {
+        let found = access::least(&server.config, &accounts);
+        intake.effects.extend(refusal::commands(server, event, &denied.needs, found).await?);
+        let (none, error) = (Extraction::default(), format!("the permission is `{found}` only"));
+        intake.audit.extend(decided::not_allowed(event, &none, &denied.commands, &error));
+    }
+    answer(&mut intake, event, command::obey(server, event, place, &accounts, &commands).await?);
     if intake.accepted.is_empty() && intake.effects.is_empty() {
         let known = || "every brief and command in it is known".to_owned();
         intake.ignored = Some(place_refused.map_or_else(known, |(error, _)| error.message));
@@ -266,27 +278,50 @@ fn of_another(brought: Option<&(String, u64)>) -> UserError {
     )
 }
 
-/// Owes what commands are answered: a comment, or a reaction where the runs' own results tell the rest.
+/// Lets a brief that is accepted wait for a label or for approval, if it has to.
+async fn ask(
+    server: &Server,
+    place: Place<'_>,
+    (row, lane): (&BriefRow, &LaneConfig),
+    decision: &Decision,
+    intake: &mut Intake,
+) -> Result<Result<(), UserError>, LookError> {
+    // Approval is asked for once the gate is open.
+    if gate::first(server, place, row, &lane.name, decision, intake).await? {
+        return Ok(Ok(()));
+    }
+    let ask = approval::first(server, place, row, lane, decision).await?;
+    Ok(ask.map(|ask| intake.asks.extend(ask)))
+}
+
+/// Owes what commands are answered: a reaction where that is enough, else one comment for all of them.
 fn answer(intake: &mut Intake, event: &TextEvent, obeyed: Obeyed) {
+    // GitHub has no reactions to a review.
+    let (reaction, comment) = obeyed.shown(event.source.kind != SourceKind::Review);
     intake.changes = obeyed.changes;
     intake.audit.extend(obeyed.audit);
     intake.decided = obeyed.decided;
+    intake.asks.extend(obeyed.asks);
+    intake.rulings.extend(obeyed.rulings);
+    intake.effects.extend(obeyed.effects);
     if obeyed.stopped {
         let (repository, number) = (event.home.id, event.thread.number);
         intake.withdrawn = Some(Withdrawal::Stopped { repository, number, at_ms: event.updated_at_ms });
     }
-    if obeyed.parts.is_empty() && intake.decided.is_empty() {
-        return;
+    if let Some(content) = reaction {
+        let kind = match content {
+            "eyes" => "seen",
+            "+1" => "done",
+            other => other,
+        };
+        let payload = EffectPayload::Reaction { source: event.source, content: content.to_owned() };
+        intake.effects.push(effect(event, format!("{kind}:{}", source_key(event)), payload));
     }
-    // GitHub has no reactions to a review.
-    if obeyed.quiet && event.source.kind != SourceKind::Review {
-        let payload = EffectPayload::Reaction { source: event.source, content: "eyes".to_owned() };
-        intake.effects.push(effect(event, format!("seen:{}", source_key(event)), payload));
-        return;
+    if comment {
+        let key = format!("answer:{}:{}", source_key(event), event.updated_at_ms);
+        let parts: Vec<String> = obeyed.said.into_iter().map(|said| said.text).collect();
+        intake.effects.push(comment_effect(event, key.clone(), answer_comment(&parts, &key)));
     }
-    let key = format!("answer:{}:{}", source_key(event), event.updated_at_ms);
-    let text = answer_comment(&obeyed.parts, &key);
-    intake.effects.push(comment_effect(event, key, text));
 }
 
 fn ignored(reason: impl Into<String>) -> Intake {

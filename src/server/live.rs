@@ -8,9 +8,10 @@ use super::intake::LookError;
 use super::{Server, locate};
 use crate::brief::{extract, text_digest};
 use crate::github::GitHubError;
+use crate::github::installation::Place;
 use crate::github::texts::ThreadState;
 use crate::run::report::Problem;
-use crate::store::models::{ClaimedTask, Origin, PendingDelivery};
+use crate::store::models::{BriefRow, ClaimedTask, Origin, PendingDelivery};
 use crate::webhook::event::TextEvent;
 
 /// A delivery that is looked at so long after its text was written is late, in milliseconds.
@@ -51,18 +52,8 @@ pub(super) async fn withdrawn(server: &Server, task: &ClaimedTask) -> Result<Opt
     if task.epoch == 1 && task.queued_at_ms >= server.started_ms {
         return Ok(None);
     }
-    let brief = &task.brief;
-    let location = locate::locate(server, brief).await?;
-    let place = location.place();
-    let why = match server.github.thread_state(place, brief.thread_number).await? {
-        ThreadState::Closed => Some("its thread was closed"),
-        ThreadState::Gone => Some("its thread is gone"),
-        ThreadState::Open => match server.github.text(place, brief.thread_number, brief.source).await? {
-            None => Some("its text was deleted"),
-            Some(live) if !holds(&live.body, &brief.text_digest) => Some("it was edited out of its text"),
-            Some(_) => None,
-        },
-    };
+    let location = locate::locate(server, &task.brief).await?;
+    let why = taken_back(server, location.place(), &task.brief).await?;
     Ok(why.map(|why| {
         problem(
             "brief-withdrawn",
@@ -70,6 +61,23 @@ pub(super) async fn withdrawn(server: &Server, task: &ClaimedTask) -> Result<Opt
             "Post it again if it shall run all the same.",
         )
     }))
+}
+
+/// Tells why a brief does not stand any more where it was written, if it does not.
+pub(super) async fn taken_back(
+    server: &Server,
+    place: Place<'_>,
+    brief: &BriefRow,
+) -> Result<Option<&'static str>, GitHubError> {
+    Ok(match server.github.thread_state(place, brief.thread_number).await? {
+        ThreadState::Closed => Some("its thread was closed"),
+        ThreadState::Gone => Some("its thread is gone"),
+        ThreadState::Open => match server.github.text(place, brief.thread_number, brief.source).await? {
+            None => Some("its text was deleted"),
+            Some(live) if !holds(&live.body, &brief.text_digest) => Some("it was edited out of its text"),
+            Some(_) => None,
+        },
+    })
 }
 
 fn holds(body: &str, digest: &str) -> bool {

@@ -6,7 +6,9 @@ use super::Server;
 use crate::error::UserError;
 use crate::publish::answer::cancelled_comment;
 use crate::publish::status::TaskLine;
-use crate::queue::verdict::{PublishVerdict, StopVerdict, publish_verdict, stop_verdict};
+use crate::queue::verdict::{
+    CancelVerdict, PublishVerdict, StopVerdict, cancel_verdict, publish_verdict, stop_verdict,
+};
 use crate::store::audit::{Entry, Status, Target};
 use crate::store::models::{Effect, EffectPayload, TaskFilter, TaskView};
 use crate::store::{Act, OPERATOR, Store, StoreError, TaskChange};
@@ -26,7 +28,7 @@ pub struct Asker<'a> {
 }
 
 impl Asker<'_> {
-    fn change(self, task: &TaskView, act: Act) -> TaskChange {
+    pub(super) fn change(self, task: &TaskView, act: Act) -> TaskChange {
         let (actor, why) = (self.actor.to_owned(), self.why.to_owned());
         TaskChange { task: task.id, act, actor, actor_id: self.actor_id, why }
     }
@@ -41,6 +43,12 @@ pub fn stop(task: &TaskView, asker: Asker<'_>) -> (StopVerdict, Option<TaskChang
         StopVerdict::Ending | StopVerdict::TooLate | StopVerdict::Over => None,
     };
     (verdict, change)
+}
+
+/// Decides what cancelling a task comes to, and with which change.
+pub fn cancel(task: &TaskView, asker: Asker<'_>) -> (CancelVerdict, Option<TaskChange>) {
+    let verdict = cancel_verdict(task.state);
+    (verdict, (verdict == CancelVerdict::Cancel).then(|| asker.change(task, Act::Cancel)))
 }
 
 /// Decides what publishing a task again comes to, and with which change.
@@ -97,6 +105,10 @@ impl Server {
                 }
                 Act::Republish => self.wakes.publish.notify_one(),
                 Act::Cancel => tracing::info!(task = change.task, by = change.actor, "a task is cancelled"),
+                Act::Start => tracing::info!(task = change.task, by = change.actor, "a task is started"),
+                Act::Retry => {
+                    tracing::info!(task = change.task, by = change.actor, "a task is run once more")
+                }
             }
         }
     }

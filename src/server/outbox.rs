@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use super::publish::{self, Published};
-use super::{Server, conclude, guarded, locate, mark};
+use super::{Server, conclude, gate, guarded, locate, mark};
 use crate::crash;
 use crate::error::log_internal;
 use crate::github::GitHubError;
@@ -222,8 +222,11 @@ async fn write(server: &Server, effect: &Effect) -> Result<Written, Unwritten> {
             Ok(Written::default())
         }
         EffectPayload::Comment { marker, body } => comment(server, effect, place, marker, body).await,
-        EffectPayload::Label { label } => {
+        EffectPayload::Label { label, gates } => {
             mark::label(server, place, effect.thread_number, label.as_deref()).await?;
+            if *gates {
+                gate::make_labels(server, place).await?;
+            }
             Ok(Written::default())
         }
         payload => {

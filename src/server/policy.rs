@@ -14,7 +14,7 @@ use crate::github::GitHubError;
 use crate::github::installation::Place;
 use crate::publish::notice;
 use crate::store::models::{BriefRow, Effect};
-use crate::store::{DAY_MS, Intake, Ruling, Spent, StoreError};
+use crate::store::{DAY_MS, Intake, Spent, StoreError};
 use crate::webhook::event::TextEvent;
 
 /// Judges the briefs of one text by what GitHub says now.
@@ -88,9 +88,8 @@ impl<'a> Judge<'a> {
             policy = version,
             "decided"
         );
-        let policy = access::seen(event.home.id, &self.repository, lane, &decision);
-        let Decision { rule, bounds, .. } = &decision;
-        let ruling = Ruling { policy, rule: rule.clone(), approval: bounds.approval, budget: bounds.budget };
+        let home = (event.home.id, &*self.repository.to_string());
+        let ruling = access::ruling(home, lane, &decision);
         intake.rulings.insert(lane.name.clone(), ruling);
         if let Some(error) = refused {
             return Ok(Err(error));

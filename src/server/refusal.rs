@@ -3,6 +3,7 @@
 use super::Server;
 use super::intake::comment_effect;
 use crate::authorize::permission::Permission;
+use crate::command::Name;
 use crate::error::UserError;
 use crate::publish::notice;
 use crate::store::StoreError;
@@ -40,14 +41,52 @@ pub(super) async fn policy(
     Ok(vec![comment_effect(event, key, text)])
 }
 
+/// Owes the refusal of commands that need more than somebody has, once for an account, a thread and such a
+/// command. `found` is what they have.
+pub(super) async fn commands(
+    server: &Server,
+    event: &TextEvent,
+    refused: &[(Name, Permission)],
+    found: Permission,
+) -> Result<Vec<Effect>, StoreError> {
+    let mut effects = Vec::new();
+    for (name, needed) in refused {
+        let words = name.words();
+        let of = format!("{}:{words}", event.sender.id);
+        let Some(key) = key(server, event, &of).await? else { continue };
+        let error = UserError::new(
+            "command-not-allowed",
+            format!(
+                "`{words}` needs the permission `{needed}` here, and `{}` has `{found}`.",
+                event.sender.login
+            ),
+            "Somebody who has it can write the command; the operator sets it by [commands].",
+        );
+        let text = notice::policy_comment(&error, &key);
+        effects.push(comment_effect(event, key, text));
+    }
+    Ok(effects)
+}
+
 /// Returns the key of a refusal that is to be told: once a thread for what `of` names, and not too often.
 async fn key(server: &Server, event: &TextEvent, of: &str) -> Result<Option<String>, StoreError> {
-    let key = format!("refused:{}:{}:{of}", event.source.repository_id, event.thread.number);
+    key_of(server, event.home.installation_id, event.source.repository_id, event.thread.number, of).await
+}
+
+/// Returns the key of a refusal that is to be told in a thread of a repository, as [`key`] does.
+pub(super) async fn key_of(
+    server: &Server,
+    installation: u64,
+    repository: u64,
+    thread: u64,
+    of: &str,
+) -> Result<Option<String>, StoreError> {
+    let key = format!("refused:{repository}:{thread}:{of}");
     if server.store.effect_known(&key).await? {
         return Ok(None);
     }
     // Anybody can cause one, and it takes from what GitHub lets the App write for everybody else.
-    if server.store.recent_refusals(event.home.installation_id).await? >= MOST_REFUSALS {
+    if server.store.recent_refusals(installation).await? >= MOST_REFUSALS {
         tracing::warn!(of, "a refusal is not told: there were too many in the last hour");
         return Ok(None);
     }

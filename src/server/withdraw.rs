@@ -33,7 +33,8 @@ pub(super) async fn look(server: &Server, event: &Withdrawn) -> Result<Intake, S
             (StopVerdict::Cancel, Some(change))
                 if matches!(
                     task.state,
-                    TaskState::Queued | TaskState::Blocked(BlockReason::AwaitingApproval)
+                    TaskState::Queued
+                        | TaskState::Blocked(BlockReason::AwaitingApproval | BlockReason::AwaitingStart)
                 ) =>
             {
                 intake.changes.push(change);

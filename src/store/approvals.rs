@@ -220,7 +220,7 @@ pub(super) async fn decide(tx: &mut Transaction<'_, Sqlite>, decided: &Decided) 
 }
 
 /// Notes that the approval of a task does not count any more.
-async fn void(tx: &mut Transaction<'_, Sqlite>, task: i64, why: &str) -> Result<(), StoreError> {
+pub(super) async fn void(tx: &mut Transaction<'_, Sqlite>, task: i64, why: &str) -> Result<(), StoreError> {
     let done = sqlx::query(
         "UPDATE approvals SET state = 'void', reason = ? WHERE task_id = ? AND state IN ('asked', 'approved')",
     )

@@ -1,4 +1,4 @@
-//! What people want of tasks: cancelled, stopped, published again. What they are told was decided on
+//! What people want of tasks: cancelled, stopped, started, run once more, published again. What they are told was decided on
 //! what the store held before, so a change that does not fit any more is refused, and all with it.
 
 use sqlx::{Row, Sqlite, Transaction};
@@ -6,7 +6,7 @@ use sqlx::{Row, Sqlite, Transaction};
 use super::audit::{self, About, Actor};
 use super::models::Effect;
 use super::sqlite::{Store, StoreError, now_ms};
-use super::{effects, labels};
+use super::{anew, effects, labels};
 
 /// A change of one task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,17 @@ pub enum Act {
     Stop,
     /// A task whose publishing GitHub refused is published again.
     Republish,
+    /// A task that waits to be started is queued.
+    Start,
+    /// A task that failed, was cancelled or is quarantined is queued once more.
+    Retry,
+}
+
+impl Act {
+    /// Tells whether it queues a task.
+    pub fn queues(self) -> bool {
+        matches!(self, Self::Start | Self::Retry)
+    }
 }
 
 /// The wish that a task's run ends.
@@ -49,6 +60,8 @@ pub(super) async fn apply(tx: &mut Transaction<'_, Sqlite>, change: &TaskChange)
         Act::Cancel => ("cancelled", cancel(tx, change).await?),
         Act::Stop => ("stop-wanted", stop(tx, change).await?),
         Act::Republish => ("republished", Some(republish(tx, change.task).await?)),
+        Act::Start => ("started", anew::start(tx, change).await.map(|()| None)?),
+        Act::Retry => ("retry-wanted", anew::retry(tx, change).await.map(|()| None)?),
     };
     let about = About { task: Some(change.task), run: run.as_deref() };
     let actor = Actor::known(&change.actor, change.actor_id);

@@ -12,7 +12,8 @@ use super::models::{BriefRow, Effect, Origin, PendingDelivery};
 use super::policies::{self, Ruling};
 use super::sources::{self, SeenRepository, Withdrawal};
 use super::sqlite::{Store, StoreError, now_ms, signed};
-use super::{budgets, effects, tasks};
+use super::{anew, budgets, effects, labels, tasks};
+use crate::brief::BriefId;
 use crate::brief::source::Source;
 use crate::crash;
 
@@ -46,8 +47,12 @@ pub struct Intake {
     pub sender: Option<(String, u64)>,
     /// Holds the briefs to queue, each with its lane.
     pub accepted: Vec<(BriefRow, String)>,
-    /// Holds the approvals that those of them wait for which need one.
+    /// Holds the approvals that those of them, or of the changed tasks, wait for which need one.
     pub asks: Vec<Ask>,
+    /// Holds those of them whose gate is shut, each with what they wait for.
+    pub shut: Vec<(BriefId, String)>,
+    /// Holds the thread whose label of state is to be put right: its repository's id and its number.
+    pub relabel: Option<(u64, u64)>,
     /// Holds what was decided on approvals.
     pub decided: Vec<Decided>,
     /// Holds what the policy says of briefs, by the lane that they name.
@@ -181,10 +186,16 @@ impl Store {
         for entry in &intake.audit {
             audit::append(&mut tx, entry.clone()).await?;
         }
+        let mut queued = 0;
         for change in &intake.changes {
             changes::apply(&mut tx, change).await?;
+            if change.act.queues() {
+                queued += u64::from(anew::hold(&mut tx, change.task, intake).await?);
+            }
         }
-        let mut queued = 0;
+        if let Some(thread) = intake.relabel {
+            labels::owe_again(&mut tx, thread).await?;
+        }
         // Owed first, so that a thread shows at once that it was seen.
         for effect in &intake.effects {
             effects::owe(&mut tx, effect).await?;
@@ -195,6 +206,11 @@ impl Store {
             if let Some(ruling) = intake.rulings.get(lane) {
                 budgets::hold(&mut tx, brief, &ruling.budget).await?;
                 policies::decided(&mut tx, task, ruling).await?;
+            }
+            if let Some((_, why)) = intake.shut.iter().find(|(shut, _)| *shut == brief.id) {
+                anew::shut(&mut tx, task, why).await?;
+                labels::owe_of_task(&mut tx, task).await?;
+                continue;
             }
             match intake.asks.iter().find(|ask| ask.brief == brief.id) {
                 Some(ask) => approvals::ask(&mut tx, task, ask).await?,

@@ -10,7 +10,7 @@ use crate::error::log_internal;
 
 /// The least time between two edits of a comment or label, in milliseconds: whoever reads along sees
 /// enough, and GitHub is not flooded.
-const EDIT_DISTANCE_MS: i64 = 5_000;
+pub(super) const EDIT_DISTANCE_MS: i64 = 5_000;
 
 /// Names the effect that publishes a run.
 pub fn publish_key(run_id: &str) -> String {

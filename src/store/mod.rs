@@ -4,6 +4,7 @@
 //! One connection writes, in transactions that begin with `BEGIN IMMEDIATE`; others read. A commit
 //! is on the disk when it returns (`synchronous=FULL`).
 
+mod anew;
 mod approvals;
 pub mod audit;
 pub mod backup;

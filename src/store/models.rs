@@ -256,6 +256,9 @@ pub enum EffectPayload {
     Label {
         /// Names it; `None` when there is none.
         label: Option<String>,
+        /// Tells that a brief waits for a label of its gate, which is made then so that people can choose it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        gates: bool,
     },
 }
 

@@ -64,8 +64,8 @@ pub(super) async fn insert(
     Ok(Some(done.last_insert_rowid()))
 }
 
-/// Cancels the tasks of a text that are queued or wait for approval, whose blocks an edit took out of it or wrote anew; `digests` are
-/// those of the blocks that it has now.
+/// Cancels the tasks of a text that are queued or wait for somebody, whose blocks an edit took out of it or
+/// wrote anew; `digests` are those of the blocks that it has now.
 pub(super) async fn supersede(
     tx: &mut Transaction<'_, Sqlite>,
     source: Source,
@@ -73,7 +73,7 @@ pub(super) async fn supersede(
 ) -> Result<(), StoreError> {
     let cancelled = sqlx::query(
         "UPDATE tasks SET state = 'cancelled', block_reason = NULL, changed_at = ?, reason = 'its text was edited'
-         WHERE (state = 'queued' OR block_reason = 'awaiting_approval') AND brief_id IN (
+         WHERE (state = 'queued' OR block_reason IN ('awaiting_approval', 'awaiting_start')) AND brief_id IN (
              SELECT id FROM briefs WHERE repository_id = ? AND source_kind = ? AND source_id = ?
                  AND text_digest NOT IN (SELECT value FROM json_each(?)))
          RETURNING id",

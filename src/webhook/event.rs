@@ -87,6 +87,21 @@ pub struct Pressed {
     pub home: Home,
 }
 
+/// A label that somebody put on a thread, or took from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labelled {
+    /// Names the label.
+    pub label: String,
+    /// Tells whether it was put on.
+    pub put_on: bool,
+    /// Holds the thread.
+    pub thread: Thread,
+    /// Holds who did it.
+    pub sender: Account,
+    /// Tells where the repository is.
+    pub home: Home,
+}
+
 /// An issue or a pull request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Thread {
@@ -126,6 +141,8 @@ pub enum Meaning {
     Withdrawn(Box<Withdrawn>),
     /// A person pressed a button.
     Pressed(Box<Pressed>),
+    /// A person, or a bot, changed a label that begins with `codex:`.
+    Labelled(Box<Labelled>),
     /// Nothing that leads to work, with the reason.
     Ignored(String),
 }
@@ -150,6 +167,12 @@ pub fn parse(event: &str, body: &[u8], app_id: u64, bots: &[&str]) -> Parsed {
         None => Meaning::Ignored(notice(event, &payload.action, home.as_ref())),
         Some(kind) => match withdrawn(kind) {
             Some(withdrawn) => Meaning::Withdrawn(Box::new(withdrawn)),
+            None if LABELLINGS.contains(&payload.action.as_str()) => {
+                match labelled(kind, payload, home.clone()) {
+                    Ok(labelled) => Meaning::Labelled(Box::new(labelled)),
+                    Err(reason) => Meaning::Ignored(reason),
+                }
+            }
             None => match text(kind, payload, home.clone(), app_id, bots) {
                 Ok(text) => Meaning::Text(Box::new(text)),
                 Err(reason) => Meaning::Ignored(reason),
@@ -278,6 +301,33 @@ fn pressed(payload: Payload, home: Option<Home>, app_id: u64) -> Result<Pressed,
         head_sha: run.head_sha,
         identifier: payload.requested_action.ok_or("no button is named in it")?.identifier,
         sender,
+        home,
+    })
+}
+
+/// The actions of a thread's labels: one was put on, one was taken away.
+const LABELLINGS: [&str; 2] = ["labeled", "unlabeled"];
+
+/// Begins the names of the labels that mean something here.
+const OWN_LABELS: &str = "codex:";
+
+/// Reads a change of a label; whoever did it, what it means is decided later.
+fn labelled(kind: Kind, payload: Payload, home: Option<Home>) -> Result<Labelled, String> {
+    let label = payload.label.ok_or("there is no label in it")?.name;
+    if !label.to_lowercase().starts_with(OWN_LABELS) {
+        return Err("the label means nothing here".to_owned());
+    }
+    let home = home.ok_or("there is no repository or no installation in it")?;
+    let thread = if kind == Kind::Issue { payload.issue } else { payload.pull_request };
+    let thread = thread.ok_or("there is no thread in it")?;
+    Ok(Labelled {
+        label,
+        put_on: payload.action == LABELLINGS[0],
+        thread: Thread {
+            number: thread.number.ok_or("the thread has no number")?,
+            title: thread.title.unwrap_or_default(),
+        },
+        sender: payload.sender.ok_or("there is no sender in it")?,
         home,
     })
 }
@@ -420,6 +470,21 @@ mod tests {
             is_listened_to("check_run", Some("requested_action"))
                 && !is_listened_to("check_run", Some("created"))
         );
+    }
+
+    #[test]
+    fn only_labels_of_this_program_count_whoever_changes_them() {
+        let changed =
+            |action: &str, label: &str| parsed("issues", action, json!({"label": {"name": label}})).meaning;
+        for (action, put_on) in [("labeled", true), ("unlabeled", false)] {
+            let Meaning::Labelled(labelled) = changed(action, "Codex:Enabled") else { panic!("it counts") };
+            assert_eq!((labelled.put_on, labelled.thread.number, labelled.sender.id), (put_on, 12, 9));
+        }
+        for other in [changed("labeled", "bug"), changed("assigned", "codex:enabled")] {
+            assert!(matches!(other, Meaning::Ignored(_)), "{other:?}");
+        }
+        let pull = json!({"pull_request": {"id": 72, "number": 12, "html_url": "u"}, "label": {"name": "codex:auto"}});
+        assert!(matches!(parsed("pull_request", "labeled", pull).meaning, Meaning::Labelled(_)));
     }
 
     #[test]

@@ -19,6 +19,12 @@ pub(super) struct Payload {
     pub(super) changes: Option<Value>,
     pub(super) check_run: Option<CheckRun>,
     pub(super) requested_action: Option<RequestedAction>,
+    pub(super) label: Option<Label>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Label {
+    pub(super) name: String,
 }
 
 #[derive(Deserialize)]

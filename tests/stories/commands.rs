@@ -63,8 +63,12 @@ async fn finished_work_is_published_again_on_demand() {
     let issue = town.sim.open_issue(REPO, "maria", "Publish", &quick()).unwrap();
     let (_, refused) = town.result(issue.number, 1).await;
     assert_eq!(refused["problem"]["code"], "pull-request-refused");
-    town.sim.comment(REPO, issue.number, "maria", "/work publish").unwrap();
-    town.told(issue.number, "is being published again").await;
+    let again = town.sim.comment(REPO, issue.number, "maria", "/work publish").unwrap();
+    let done = town.sim.wait_for(crate::support::SOON, |world| {
+        let reactions = world.reactions(REPO, Subject::Comment(again.id));
+        reactions.iter().any(|it| it.content == "+1").then_some(())
+    });
+    done.await.unwrap();
     let found = town.sim.wait_for(crate::support::SOON, |world| {
         let comments = world.comments(REPO, issue.number);
         comments.iter().any(|comment| comment.body.contains("Success")).then_some(())
@@ -81,10 +85,11 @@ async fn finished_work_is_published_again_on_demand() {
 #[tokio::test]
 async fn a_misspelt_command_is_answered_and_other_words_are_not() {
     let town = Town::new().await;
-    let issue = town.sim.open_issue(REPO, "maria", "Words", "/work stauts\n\n/help\n\n/assign olga").unwrap();
+    let issue =
+        town.sim.open_issue(REPO, "maria", "Words", "/work stauts\n\n/help me\n\n/assign olga").unwrap();
     let told = town.told(issue.number, "did you mean `/work status`?").await;
     assert!(told.body.contains("/work publish [task]"), "{}", told.body);
-    town.sim.comment(REPO, issue.number, "maria", "> /stop\n\n`/stop`\n\n/help\n").unwrap();
+    town.sim.comment(REPO, issue.number, "maria", "> /stop\n\n`/stop`\n\n/help out\n").unwrap();
     town.everything_else_is_done().await;
     assert_eq!(town.own_comments(issue.number).len(), 1);
 }

@@ -8,6 +8,7 @@
 
 mod approvals;
 mod architecture;
+mod asking;
 mod attacks;
 mod audit;
 mod briefs;
@@ -20,6 +21,7 @@ mod doctor;
 mod egress;
 mod failures;
 mod fuzz;
+mod gates;
 mod github;
 mod honeytokens;
 mod hostile;
@@ -34,6 +36,7 @@ mod publishing;
 mod refusals;
 mod rehearse;
 mod retries;
+mod retry;
 mod sandbox;
 mod stop;
 mod store;

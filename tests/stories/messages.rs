@@ -100,6 +100,31 @@ fn codes_of_the_docs(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
+fn the_page_is_made_of_the_tables() {
+    let page = codex_brief::messages::page();
+    assert!(read(MESSAGES) == page, "{MESSAGES} is not current: run `make messages`");
+}
+
+#[tokio::test]
+async fn a_code_is_explained_on_the_command_line() {
+    let town = Town::new().await;
+    let explain = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(crate::support::PROGRAM);
+        let told = command.arg("explain").args(arguments).output().unwrap();
+        (told.status.code(), String::from_utf8(told.stdout).unwrap(), String::from_utf8(told.stderr).unwrap())
+    };
+    let (_, result) = town.run(&[("fail", "exit 1")], &["x.txt"]).await;
+    let code = result["problem"]["code"].as_str().unwrap();
+    let (exit, told, _) = explain(&[code]);
+    assert!(exit == Some(0) && told.contains("What to do: "), "{told}");
+    let (exit, _, error) = explain(&["step-faild"]);
+    assert!(exit == Some(2) && error.contains("Did you mean `step-failed`?"), "{error}");
+    let all: serde_json::Value = serde_json::from_str(&explain(&["--json"]).1).unwrap();
+    assert!(all.as_array().unwrap().iter().any(|one| one["code"] == code), "{all}");
+    assert_eq!(explain(&["--markdown"]).1, read(MESSAGES));
+}
+
+#[test]
 fn every_code_is_explained_and_no_other() {
     let source = codes_of_the_source();
     assert!(source.len() > 70, "only {} codes were found; does this test still see them?", source.len());

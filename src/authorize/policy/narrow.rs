@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::{Bounds, Policy, Written};
 use crate::authorize::lanes::any_covers;
 use crate::config::{
-    Approval, AuthorizeConfig, Budget, Limits, Network, PolicySection, RepositoryFile, TextSource,
+    Approval, AuthorizeConfig, Budget, Gate, Limits, Network, PolicySection, RepositoryFile, TextSource,
 };
 
 /// A value, and where it is written.
@@ -48,6 +48,8 @@ pub(super) fn policy(written: Written<'_>) -> Policy {
         said(both, "server: [authorize] users, teams")
     });
     let bounds = Bounds {
+        gate: Gate::None,
+        gate_rule: String::new(),
         approval: lane.map_or(Approval::None, |lane| lane.approval),
         approval_rule: of_lane(written, "approval"),
         network: lane.map_or(Network::Full, |lane| lane.network.clone()),
@@ -157,6 +159,11 @@ impl Policy {
             Some(approval) if approval > bounds.approval => {
                 (bounds.approval, bounds.approval_rule) = (approval, rule("approval"));
             }
+            _ => {}
+        }
+        match section.gate {
+            Some(gate) if gate < bounds.gate => wider.push(format!("gate = {:?}", word(&gate))),
+            Some(gate) if gate > bounds.gate => (bounds.gate, bounds.gate_rule) = (gate, rule("gate")),
             _ => {}
         }
         if let Some(wanted) = &section.network {

@@ -227,6 +227,7 @@ fn section() -> impl Strategy<Value = String> {
         Just("sources = [\"review\"]".to_owned()),
         (1..4000_u64).prop_map(|seconds| format!("limits = {{ wall_seconds = {seconds} }}")),
         (0..9_u32).prop_map(|most| format!("budget = {{ user_per_day = {most} }}")),
+        prop::sample::select(vec!["none", "enabled", "auto"]).prop_map(|gate| format!("gate = \"{gate}\"")),
     ];
     prop::collection::vec(line, 0..8).prop_map(|lines| {
         let mut lines = lines;
@@ -262,6 +263,7 @@ proptest! {
         prop_assert!(with.verdict.is_err() || without.verdict.is_ok(), "{server}{file}");
         let (with, without) = (with.bounds, without.bounds);
         prop_assert!(with.approval >= without.approval);
+        prop_assert!(with.gate >= without.gate);
         prop_assert!(with.network == Network::None || without.network == Network::Full);
         prop_assert!(with.limits.wall_seconds <= without.limits.wall_seconds);
         let most = |bound: Option<u32>| bound.unwrap_or(u32::MAX);

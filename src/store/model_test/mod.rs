@@ -43,6 +43,7 @@ enum Step {
     HandBack(Index),
     Cancel(Index),
     Republish(Index),
+    Retry(Index),
     /// The outbox confirms an effect that is no publishing, perhaps an older version of it.
     Confirm(Index, bool),
     /// Whatever is held back may run.
@@ -78,6 +79,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => pick().prop_map(Step::HandBack),
         1 => pick().prop_map(Step::Cancel),
         2 => pick().prop_map(Step::Republish),
+        2 => pick().prop_map(Step::Retry),
         1 => (pick(), any::<bool>()).prop_map(|(effect, older)| Step::Confirm(effect, older)),
         1 => Just(Step::TimePasses),
         1 => any::<bool>().prop_map(|recover| Step::Crash { recover }),
@@ -109,6 +111,7 @@ impl World {
             Step::Claim { lane } => self.claim(lane_name(*lane)).await,
             Step::Cancel(index) => self.cancel(index).await,
             Step::Republish(index) => self.republish(index).await,
+            Step::Retry(index) => self.retry(index).await,
             Step::Confirm(index, older) => self.confirm(index, *older).await,
             Step::TimePasses => self.time_passes().await,
             Step::Crash { recover } => self.crash(*recover).await,
@@ -262,19 +265,28 @@ impl World {
         let row = &self.model.tasks[&task];
         let payload = EffectPayload::Comment { marker: String::new(), body: "stopped".to_owned() };
         let owed = Effect::for_brief(&brief(0, "any", "guid"), format!("result:{}", row.brief), payload);
-        let change = TaskChange {
-            task,
-            act: Act::Cancel,
-            actor: "maria".to_owned(),
-            actor_id: Some(9),
-            why: "stopped".to_owned(),
-        };
-        let done = match self.store.change_tasks(&[change], std::slice::from_ref(&owed)).await {
+        let done = self.change(task, Act::Cancel, std::slice::from_ref(&owed)).await;
+        assert_eq!(done, self.model.cancel(task, &owed));
+    }
+
+    /// Returns whether the store took a change.
+    async fn change(&self, task: i64, act: Act, owed: &[Effect]) -> bool {
+        let (actor, why) = ("maria".to_owned(), "stopped".to_owned());
+        let change = TaskChange { task, act, actor, actor_id: Some(9), why };
+        match self.store.change_tasks(&[change], owed).await {
             Ok(()) => true,
             Err(StoreError::Changed(_)) => false,
             Err(error) => panic!("{error}"),
-        };
-        assert_eq!(done, self.model.cancel(task, &owed));
+        }
+    }
+
+    async fn retry(&mut self, index: &Index) {
+        let Some(task) = self.pick_task(index) else { return };
+        let done = self.change(task, Act::Retry, &[]).await;
+        assert_eq!(done, self.model.retry(task));
+        if done {
+            self.ended.remove(&task);
+        }
     }
 
     async fn republish(&mut self, index: &Index) {

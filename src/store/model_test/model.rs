@@ -215,6 +215,17 @@ impl Model {
         true
     }
 
+    /// Returns whether the task could be run once more.
+    pub(super) fn retry(&mut self, id: i64) -> bool {
+        let task = self.tasks.get_mut(&id).unwrap();
+        if !matches!(task.state, TaskState::Failed | TaskState::Cancelled) && task.state != LOST {
+            return false;
+        }
+        (task.state, task.reason, task.held) = (TaskState::Queued, None, false);
+        (task.retries, task.losses) = (0, 0);
+        true
+    }
+
     /// Confirms a version of an effect.
     pub(super) fn confirm(&mut self, key: &str, version: i64) {
         let effect = self.effects.get_mut(key).unwrap();

@@ -39,7 +39,7 @@ impl World {
         let row = sqlx::query("SELECT payload FROM effects WHERE kind = 'label'");
         let row = row.fetch_optional(&self.store.reader).await.unwrap()?;
         match serde_json::from_str(row.get("payload")).unwrap() {
-            EffectPayload::Label { label } => label,
+            EffectPayload::Label { label, .. } => label,
             other => panic!("no label but {other:?}"),
         }
     }

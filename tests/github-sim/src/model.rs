@@ -111,6 +111,16 @@ pub struct Edit {
     pub at: Time,
 }
 
+/// Tells that a label was put on a thread, or taken from it.
+#[derive(Clone, Debug)]
+pub(crate) struct Labelling {
+    pub(crate) id: u64,
+    pub(crate) put_on: bool,
+    pub(crate) label: String,
+    pub(crate) by: String,
+    pub(crate) at: Time,
+}
+
 /// Holds an issue, or the issue half of a pull request.
 #[derive(Clone, Debug, Serialize)]
 pub struct Issue {
@@ -132,6 +142,9 @@ pub struct Issue {
     pub is_pull: bool,
     /// Names of the labels on it.
     pub labels: Vec<String>,
+    /// Who put labels on it and took them away, oldest first.
+    #[serde(skip)]
+    pub(crate) labellings: Vec<Labelling>,
     /// When it was opened.
     pub created_at: Time,
     /// When it last changed.

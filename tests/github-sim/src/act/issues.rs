@@ -59,6 +59,7 @@ impl World {
             by_app: actor.by_app,
             is_pull,
             labels: Vec::new(),
+            labellings: Vec::new(),
             created_at: now,
             updated_at: now,
             closed_at: None,

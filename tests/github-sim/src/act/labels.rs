@@ -1,9 +1,10 @@
 //! Labels of a repository and on a thread.
 
 use super::Actor;
-use crate::model::Label;
+use crate::model::{Label, Labelling};
 use crate::refusal::Refusal;
 use crate::world::World;
+use chrono::Utc;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -129,6 +130,11 @@ impl World {
     fn emit_label(&mut self, action: &str, repository: &str, number: u64, actor: &Actor, name: &str) {
         let Ok(repo) = self.repository(repository) else { return };
         let label = self.label_by_name(repo, name);
+        let id = self.id();
+        if let Ok(issue) = self.thread_mut(repository, number) {
+            let (label, by, at) = (name.to_owned(), actor.login.clone(), Utc::now());
+            issue.labellings.push(Labelling { id, put_on: action == "labeled", label, by, at });
+        }
         self.emit_thread(action, repository, number, actor, json!({"label": label}));
     }
 }

@@ -5,13 +5,15 @@ use super::thread;
 use crate::act::LabelChange;
 use crate::auth::{Caller, Level};
 use crate::core::Shared;
+use crate::model::{Labelling, stamp};
 use crate::refusal::Refusal;
+use crate::render::node_id;
 use crate::world::World;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{delete, get};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const EITHER: [&str; 2] = ["issues", "pull_requests"];
 
@@ -24,6 +26,7 @@ pub(super) fn routes() -> Router<Shared> {
             get(on_thread).post(add).put(set).delete(clear),
         )
         .route("/repos/{owner}/{repo}/issues/{number}/labels/{name}", delete(remove))
+        .route("/repos/{owner}/{repo}/issues/{number}/events", get(events))
 }
 
 type Home = Path<(String, String)>;
@@ -96,6 +99,34 @@ async fn on_thread(
     let world = core.read();
     let (repo, _) = thread(&caller, &world, (&owner, &repo), number, Level::Read)?;
     let items = shown(&world, &repo.full_name(), number)?;
+    Ok(Reply::page(&world.base, &asked, items))
+}
+
+/// Lists who put labels on a thread and took them away; other events are not kept.
+async fn events(
+    State(core): State<Shared>,
+    caller: Caller,
+    Path((owner, repo, number)): Thread,
+    asked: Asked,
+) -> Answer {
+    let world = core.read();
+    let (repo, issue) = thread(&caller, &world, (&owner, &repo), number, Level::Read)?;
+    let event = |one: &Labelling| {
+        let color = repo.labels.get(&one.label.to_lowercase()).map(|label| label.color.clone());
+        let (url, id) = (format!("{}/issues/events/{}", world.api(repo), one.id), one.id);
+        json!({
+            "id": id,
+            "node_id": node_id("LE", id),
+            "url": url,
+            "commit_id": null,
+            "commit_url": null,
+            "event": if one.put_on { "labeled" } else { "unlabeled" },
+            "actor": world.user_json(&one.by),
+            "created_at": stamp(one.at),
+            "label": {"name": one.label, "color": color},
+        })
+    };
+    let items = issue.labellings.iter().map(event).collect();
     Ok(Reply::page(&world.base, &asked, items))
 }
 
