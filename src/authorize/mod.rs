@@ -5,3 +5,4 @@ pub mod guard;
 pub mod lanes;
 pub mod permission;
 pub mod policy;
+pub mod steps;

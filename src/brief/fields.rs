@@ -13,6 +13,8 @@ pub(crate) const QUOTED: usize = 80;
 pub(crate) struct Field {
     pub(crate) name: &'static str,
     pub(crate) required: bool,
+    /// Lists fields of which one may stand in its place.
+    pub(crate) instead: &'static [&'static str],
 }
 
 /// Names that people give a field in other systems, and names of later versions of the protocol.
@@ -30,6 +32,16 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("command", "shell"),
     ("cmd", "shell"),
     ("bash", "shell"),
+    ("py", "python"),
+    ("target", "make"),
+    ("targets", "make"),
+    ("vars", "variables"),
+    ("environment", "env"),
+    ("when", "if"),
+    ("condition", "if"),
+    ("timeout_minutes", "timeout"),
+    ("timeout_seconds", "timeout"),
+    ("ignore_errors", "continue_on_error"),
     ("tasks", "steps"),
     ("output", "outputs"),
     ("message", "commit_message"),
@@ -92,7 +104,11 @@ pub(crate) fn mapping<'n>(
     // A field that was probably meant by an unknown name is not told a second time.
     let given =
         |field: &Field| slips.contains(&field.name) || found.iter().any(|(name, _)| *name == field.name);
-    let missing: Vec<&Field> = fields.iter().filter(|field| field.required && !given(field)).collect();
+    let missing = |field: &&Field| {
+        let other = |name: &&'static str| given(&Field { name, required: true, instead: &[] });
+        field.required && !given(field) && !field.instead.iter().any(|name| other(name))
+    };
+    let missing: Vec<&Field> = fields.iter().filter(missing).collect();
     if !missing.is_empty() && !told_about_keys {
         missing_fields(node, what, &missing, report);
     }
@@ -136,8 +152,13 @@ fn unknown_field(
 ) -> Option<&'static str> {
     let all = list_of(fields.iter());
     let near = nearest(name, fields);
+    let is_later_kind = name == "codex" && what == "a step";
     let help = match near {
         Some(near) => format!("Write `{near}`? {} has the fields {all}.", capital(what)),
+        None if is_later_kind => {
+            "Steps that run Codex come with a later version; write `shell`, `python`, `make` or `kubectl`."
+                .to_owned()
+        }
         None if name == "dry_run" => {
             "A dry run is not served in a brief; `codex-brief check` reads a brief and runs nothing."
                 .to_owned()
@@ -146,7 +167,8 @@ fn unknown_field(
     };
     let message = format!("{} is not a field of {what}.", quote(name, QUOTED));
     report.add(span, codes::UNKNOWN_FIELD, message, help);
-    near
+    // That the step lacks another kind goes without saying.
+    if is_later_kind { Some("shell") } else { near }
 }
 
 /// Finds the field that the author probably meant.
@@ -248,6 +270,53 @@ pub(crate) fn text_as<'n>(node: &'n Node, what: &str, report: &mut Report<'_>) -
     }
 }
 
+/// Reads a truth value.
+pub(crate) fn truth(node: &Node, name: &str, report: &mut Report<'_>) -> Option<bool> {
+    match &node.value {
+        Value::Scalar { text, plain: true } if text == "true" => Some(true),
+        Value::Scalar { text, plain: true } if text == "false" => Some(false),
+        _ => {
+            let help = format!("Write `{name}: true` or `{name}: false`, without quotes.");
+            wrong_type(node, &format!("`{name}` as `true` or `false`"), &help, report);
+            None
+        }
+    }
+}
+
+/// Reads a mapping whose names are its author's own, such as variables, to texts; `false` when a part of it
+/// was told to be wrong and is left out.
+pub(crate) fn entries<'n>(
+    node: &'n Node,
+    what: &str,
+    report: &mut Report<'_>,
+) -> Option<(Vec<(&'n str, &'n Node, &'n str)>, bool)> {
+    let Value::Mapping(entries) = &node.value else {
+        let help = "Write `NAME: value` lines, indented deeper than the field.";
+        wrong_type(node, &format!("{what} as a mapping"), help, report);
+        return None;
+    };
+    let mut read: Vec<(&str, &Node, &str)> = Vec::new();
+    let mut complete = true;
+    for (key, value) in entries {
+        let Some(name) = field_name(key, report) else {
+            complete = false;
+            continue;
+        };
+        if let Some((_, first, _)) = read.iter().find(|(other, ..)| *other == name) {
+            let line = report.comment_line(first.span.start);
+            let message = format!("{} is given twice; line {line} has it first.", quote(name, QUOTED));
+            report.add(key.span, codes::DUPLICATE_FIELD, message, "Delete one of the two.");
+            complete = false;
+            continue;
+        }
+        match text_as(value, &quote(name, QUOTED), report) {
+            Some(text) => read.push((name, key, text)),
+            None => complete = false,
+        }
+    }
+    Some((read, complete))
+}
+
 /// Tells that `node` is not what is wanted.
 pub(crate) fn wrong_type(node: &Node, wanted: &str, help: &str, report: &mut Report<'_>) {
     let found = match &node.value {
@@ -337,9 +406,9 @@ mod tests {
     #[test]
     fn slips_and_names_of_other_systems_find_their_field() {
         const FIELDS: &[Field] = &[
-            Field { name: "executor", required: true },
-            Field { name: "shell", required: true },
-            Field { name: "link_issue", required: false },
+            Field { name: "executor", required: true, instead: &[] },
+            Field { name: "shell", required: true, instead: &[] },
+            Field { name: "link_issue", required: false, instead: &[] },
         ];
         for (slip, meant) in [
             ("excutor", "executor"),

@@ -35,6 +35,7 @@ mod refusals;
 mod rehearse;
 mod retries;
 mod sandbox;
+mod steps;
 mod stop;
 mod store;
 mod support;
