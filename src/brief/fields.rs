@@ -334,7 +334,7 @@ pub(crate) fn wrong_type(node: &Node, wanted: &str, help: &str, report: &mut Rep
 }
 
 /// Tells what YAML 1.1 or 1.2 takes an unquoted value for when that is not a text.
-fn not_a_text(value: &str) -> Option<&'static str> {
+pub(crate) fn not_a_text(value: &str) -> Option<&'static str> {
     let lower = value.to_ascii_lowercase();
     match lower.as_str() {
         "~" | "null" => return Some("nothing"),

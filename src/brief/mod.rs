@@ -19,6 +19,7 @@ pub mod step;
 #[cfg(test)]
 mod tests;
 pub mod validate;
+pub mod write;
 mod yaml;
 
 use std::fmt;

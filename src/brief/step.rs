@@ -95,7 +95,8 @@ impl When {
         *self == Self::Success
     }
 
-    fn word(self) -> &'static str {
+    /// Returns the condition as it is written.
+    pub fn word(self) -> &'static str {
         Self::WORDS.iter().find(|(_, when)| *when == self).map_or("success()", |(word, _)| word)
     }
 }
@@ -114,6 +115,11 @@ impl Timeout {
     pub fn read(text: &str) -> Option<Self> {
         let timeout = Self(text.to_owned());
         (1..=Self::MOST_SECONDS).contains(&timeout.seconds()).then_some(timeout)
+    }
+
+    /// Returns the time as it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// Returns the time in seconds.

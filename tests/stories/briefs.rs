@@ -63,6 +63,8 @@ fn good_briefs_are_taken() {
         assert!(!briefs.is_empty(), "{} holds no brief", name(&file));
         for brief in briefs {
             assert!(schema_takes(&brief), "the JSON Schema refuses {}", name(&file));
+            let written = brief::write::yaml(&brief);
+            assert_eq!(brief::parse_document(&written).as_ref(), Ok(&brief), "{}: {written}", name(&file));
         }
     }
 }
@@ -167,7 +169,7 @@ fn a_text_may_hold_several_briefs() {
 }
 
 fn check(files: &[PathBuf], json: bool, stdin: &str) -> (u8, String) {
-    let args = CheckArgs { files: files.to_vec(), json, commands: false, config: None };
+    let args = CheckArgs { files: files.to_vec(), json, ..CheckArgs::default() };
     let mut out = Vec::new();
     let code = check::run_with(&args, &GuardConfig::default(), &mut stdin.as_bytes(), &mut out);
     (code, String::from_utf8(out).unwrap())

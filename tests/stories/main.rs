@@ -18,6 +18,7 @@ mod crash;
 mod demo;
 mod doctor;
 mod egress;
+mod examples;
 mod failures;
 mod fuzz;
 mod github;

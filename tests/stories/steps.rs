@@ -1,7 +1,7 @@
 //! Steps of each kind, and the conditions under which they run.
 
-mod cluster;
-mod kubectl;
+pub(crate) mod cluster;
+pub(crate) mod kubectl;
 
 use serde_json::Value;
 

@@ -7,11 +7,11 @@ use super::cluster::Cluster;
 use super::{brief_of, ran};
 use crate::support::{LANE, REPO, Town};
 
-const READER: &str = "reader-token-0123456789abcdef";
+pub(crate) const READER: &str = "reader-token-0123456789abcdef";
 const ADMIN: &str = "admin-token-0123456789abcdef";
 
 /// Tells aloud where kubectl is missing, for which Ubuntu has no package; CI has it.
-fn is_missing() -> bool {
+pub(crate) fn is_missing() -> bool {
     let missing = std::process::Command::new("kubectl").arg("options").output().is_err();
     assert!(!missing || std::env::var_os("CI").is_none(), "kubectl is missing in CI");
     if missing {
@@ -21,7 +21,7 @@ fn is_missing() -> bool {
 }
 
 /// Writes a kubeconfig with two contexts, the more powerful of which is the current one.
-fn kubeconfig(folder: &Path, cluster: &Cluster) -> String {
+pub(crate) fn kubeconfig(folder: &Path, cluster: &Cluster) -> String {
     std::fs::write(folder.join("ca.pem"), cluster.certificate()).unwrap();
     let file = folder.join("kubeconfig");
     let text = format!(
