@@ -1,8 +1,8 @@
-//! A small API server of Kubernetes on loopback, with TLS and a bearer token, which answers what kubectl asks
+//! A small API server of Kubernetes on this machine, with TLS and a bearer token, which answers what kubectl asks
 //! for to list pods. Its answers follow the published API; there is no cluster behind it.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
@@ -21,8 +21,13 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Serves pods with these names to whoever has the token, until the tests end.
+    /// Serves pods with these names on loopback to whoever has the token, until the tests end.
     pub(crate) fn start(token: &str, pods: &[&str]) -> Self {
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), token, pods)
+    }
+
+    /// Serves them at an address of this machine.
+    pub(crate) fn start_at(address: IpAddr, token: &str, pods: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let [key, certificate] = ["key.pem", "cert.pem"].map(|name| folder.path().join(name));
         let made = Command::new("openssl")
@@ -37,7 +42,8 @@ impl Cluster {
                 "-days",
                 "2",
             ])
-            .args(["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout"])
+            .args(["-subj", "/CN=127.0.0.1", "-addext"])
+            .args([&format!("subjectAltName=IP:{address}"), "-keyout"])
             .arg(&key)
             .arg("-out")
             .arg(&certificate)
@@ -54,7 +60,7 @@ impl Cluster {
                 PrivateKeyDer::from_pem_file(&key).unwrap(),
             )
             .unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (config, kept) = (Arc::new(config), Arc::clone(&requests));

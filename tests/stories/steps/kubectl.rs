@@ -1,5 +1,6 @@
 //! Steps that talk to a cluster: by the real kubectl, to a small API server on loopback.
 
+use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -80,6 +81,26 @@ async fn a_kubectl_step_reaches_the_lanes_cluster_as_the_lanes_account() {
         town.state().join("runs").join(result["run"].as_str().unwrap()).join("logs/step-02.log"),
     );
     assert!(!log.unwrap().contains(READER), "it is masked on the disk, too");
+}
+
+#[tokio::test]
+async fn a_lane_with_a_network_list_reaches_its_cluster_through_the_proxy() {
+    // No packet is sent; the system chooses the address that it would come from.
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let own = socket.connect("192.0.2.1:9").and_then(|()| socket.local_addr()).map(|own| own.ip());
+    let Some(own) = own.ok().filter(|own| !own.is_loopback()).filter(|_| !is_missing()) else {
+        return eprintln!("left out: this machine has no address but loopback, or no kubectl");
+    };
+    let cluster = Cluster::start_at(own, READER, &["web-1"]);
+    let folder = tempfile::tempdir().unwrap();
+    let listed = cluster.url().trim_start_matches("https://");
+    let lane = lane(&kubeconfig(folder.path(), &cluster));
+    let town = Town::with_lanes(&lane.replace("\"full\"", &format!("[\"{listed}\"]"))).await;
+    let steps = "- name: look\n  kubectl: [get, pods, -o, name]\n- name: note\n  shell: echo x > x.txt\n";
+    let (body, result) = ran(&town, steps, &["x.txt"]).await;
+    assert_eq!(result["status"], "success", "{body}");
+    assert!(body.contains("pod/web-1"), "{body}");
+    assert_eq!(result["network"]["allowed"][0]["host"], own.to_string().as_str());
 }
 
 #[tokio::test]
