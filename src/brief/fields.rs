@@ -106,7 +106,7 @@ pub(crate) fn mapping<'n>(
         |field: &Field| slips.contains(&field.name) || found.iter().any(|(name, _)| *name == field.name);
     let missing = |field: &&Field| {
         let other = |name: &&'static str| given(&Field { name, required: true, instead: &[] });
-        field.required && !given(field) && !field.instead.iter().any(|name| other(name))
+        field.required && !given(field) && !field.instead.iter().any(other)
     };
     let missing: Vec<&Field> = fields.iter().filter(missing).collect();
     if !missing.is_empty() && !told_about_keys {
@@ -116,7 +116,7 @@ pub(crate) fn mapping<'n>(
 }
 
 /// Returns a field's name; tells what is no name.
-fn field_name<'n>(key: &'n Node, report: &mut Report<'_>) -> Option<&'n str> {
+pub(crate) fn field_name<'n>(key: &'n Node, report: &mut Report<'_>) -> Option<&'n str> {
     match &key.value {
         Value::Scalar { text, plain: true } if text == "<<" => {
             report.add(
@@ -268,53 +268,6 @@ pub(crate) fn text_as<'n>(node: &'n Node, what: &str, report: &mut Report<'_>) -
             None
         }
     }
-}
-
-/// Reads a truth value.
-pub(crate) fn truth(node: &Node, name: &str, report: &mut Report<'_>) -> Option<bool> {
-    match &node.value {
-        Value::Scalar { text, plain: true } if text == "true" => Some(true),
-        Value::Scalar { text, plain: true } if text == "false" => Some(false),
-        _ => {
-            let help = format!("Write `{name}: true` or `{name}: false`, without quotes.");
-            wrong_type(node, &format!("`{name}` as `true` or `false`"), &help, report);
-            None
-        }
-    }
-}
-
-/// Reads a mapping whose names are its author's own, such as variables, to texts; `false` when a part of it
-/// was told to be wrong and is left out.
-pub(crate) fn entries<'n>(
-    node: &'n Node,
-    what: &str,
-    report: &mut Report<'_>,
-) -> Option<(Vec<(&'n str, &'n Node, &'n str)>, bool)> {
-    let Value::Mapping(entries) = &node.value else {
-        let help = "Write `NAME: value` lines, indented deeper than the field.";
-        wrong_type(node, &format!("{what} as a mapping"), help, report);
-        return None;
-    };
-    let mut read: Vec<(&str, &Node, &str)> = Vec::new();
-    let mut complete = true;
-    for (key, value) in entries {
-        let Some(name) = field_name(key, report) else {
-            complete = false;
-            continue;
-        };
-        if let Some((_, first, _)) = read.iter().find(|(other, ..)| *other == name) {
-            let line = report.comment_line(first.span.start);
-            let message = format!("{} is given twice; line {line} has it first.", quote(name, QUOTED));
-            report.add(key.span, codes::DUPLICATE_FIELD, message, "Delete one of the two.");
-            complete = false;
-            continue;
-        }
-        match text_as(value, &quote(name, QUOTED), report) {
-            Some(text) => read.push((name, key, text)),
-            None => complete = false,
-        }
-    }
-    Some((read, complete))
 }
 
 /// Tells that `node` is not what is wanted.

@@ -7,6 +7,7 @@ mod characters;
 pub mod codes;
 pub mod diagnostic;
 pub mod digest;
+mod entries;
 pub mod extract;
 mod fields;
 pub mod misplaced;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::entries::{self, Entry};
 use super::fields::{self, Field, Fields};
 use super::read::{checked, converted, optional, required, tell};
 use super::report::Report;
@@ -46,7 +47,7 @@ pub(crate) fn read_step(node: &Node, report: &mut Report<'_>) -> Option<Step> {
         _ => converted(node, "timeout", validate::timeout, report),
     });
     let go_on = given(&found, "continue_on_error", report, |node, report| {
-        fields::truth(node, "continue_on_error", report)
+        entries::truth(node, "continue_on_error", report)
     });
     Some(Step {
         name: name?,
@@ -123,10 +124,10 @@ fn variables(
     report: &mut Report<'_>,
     rule: fn(&str, &str) -> Result<(), validate::Problem>,
 ) -> Option<BTreeMap<String, String>> {
-    let (entries, complete) = fields::entries(node, what, report)?;
-    let fine: Vec<Option<(String, String)>> = entries
+    let (found, complete) = entries::entries(node, what, report)?;
+    let fine: Vec<Option<(String, String)>> = found
         .into_iter()
-        .map(|(name, key, value)| {
+        .map(|Entry { name, key, value }| {
             tell(rule(name, value), key, report).map(|()| (name.to_owned(), value.to_owned()))
         })
         .collect();

@@ -91,6 +91,8 @@ fn refuse(argument: &str) -> Option<Problem> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn refused(line: &str) -> Vec<usize> {
@@ -137,6 +139,40 @@ mod tests {
             ("get -n -- --server=https://evil.example pods", 3),
         ] {
             assert_eq!(refused(line).first(), Some(&at), "{line}");
+        }
+    }
+
+    /// Returns the arguments that kubectl may read as flags, whichever of those before take the next one as
+    /// their value.
+    fn flags(arguments: &[&'static str]) -> Vec<&'static str> {
+        let (mut found, mut open) = (Vec::new(), std::collections::BTreeSet::from([1]));
+        while let Some(at) = open.pop_first() {
+            match arguments.get(at) {
+                None | Some(&"--") => {}
+                Some(flag) if flag.starts_with('-') => {
+                    found.push(*flag);
+                    open.extend([at + 1, at + 2]);
+                }
+                Some(_) => drop(open.insert(at + 1)),
+            }
+        }
+        found
+    }
+
+    proptest! {
+        #[test]
+        fn no_call_that_is_taken_holds_a_refused_flag_however_kubectl_reads_it(
+            rest in prop::collection::vec(
+                prop::sample::select(vec!["-n", "web", "--", "-it", "-A", "-o", "-s", "-As", "--context", "--token=x", "--watch"]),
+                0..8,
+            ),
+        ) {
+            let arguments = [vec!["get"], rest].concat();
+            if kubectl(&arguments).is_empty() {
+                for flag in flags(&arguments) {
+                    prop_assert!(!["-s", "-As", "--context", "--token=x"].contains(&flag), "{arguments:?}");
+                }
+            }
         }
     }
 
