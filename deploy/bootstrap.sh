@@ -49,7 +49,8 @@ missing_packages() {
     local command package
     # git fetches and pushes; bwrap isolates the steps; cc, make and pkg-config build the crates that
     # hold C (aws-lc, libgit2, SQLite); python3 is what some test steps are written in; curl and jq are
-    # what docs and demo tell people to type; faketime sets the clock of a server under test.
+    # what docs and demo tell people to type; faketime sets the clock of a server under test; openssl makes
+    # the certificate of a cluster under test.
     while read -r command package; do
         command -v "$command" >/dev/null || printf '%s\n' "$package"
     done <<'LIST'
@@ -62,6 +63,7 @@ curl curl
 jq jq
 python3 python3
 faketime faketime
+openssl openssl
 LIST
     # libFuzzer is C++.
     [[ $fuzz == no ]] || command -v c++ >/dev/null || printf 'g++\n'

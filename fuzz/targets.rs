@@ -179,7 +179,7 @@ pub(crate) fn shell(data: &[u8]) {
     let mut brief = brief::parse_document(include_str!("../fixtures/briefs/good/flow-style.yaml"))
         .expect("the fixture is a brief");
     brief.steps.truncate(1);
-    script.clone_into(&mut brief.steps[0].shell);
+    brief.steps[0].work = brief::Work::Shell { shell: script.to_owned() };
     let table = guard::table(&brief, &GuardConfig::default());
     assert!(table.rows.len() <= guard::MAX_ROWS + 1);
     let shown = table.markdown();

@@ -1,13 +1,14 @@
 //! Which lane takes a brief (row P5).
 
+use super::steps;
 use crate::brief::{Brief, RepoName};
 use crate::config::LaneConfig;
 use crate::error::UserError;
 
 /// Decides whether the lane that a brief names takes it, in the repository of its thread.
 ///
-/// Fails with `other-repository`, `lane-unknown`, `lane-disabled` or `lane-not-for-repository`; the
-/// last three name the lanes that would take it.
+/// Fails with `other-repository`, `lane-unknown`, `lane-disabled` or `lane-not-for-repository`, the
+/// last three of which name the lanes that would take it, or as [`steps::decide`] does.
 pub fn decide<'a>(
     brief: &Brief,
     thread_repository: &RepoName,
@@ -23,7 +24,9 @@ pub fn decide<'a>(
             format!("Write `repo: {thread_repository}`, or post the brief in a thread of that repository."),
         ));
     }
-    choose(&brief.executor, thread_repository, lanes)
+    let lane = choose(&brief.executor, thread_repository, lanes)?;
+    steps::decide(brief, lane)?;
+    Ok(lane)
 }
 
 /// Finds a lane by its name, if it takes briefs for a repository.

@@ -7,3 +7,4 @@ pub mod guard;
 pub mod lanes;
 pub mod permission;
 pub mod policy;
+pub mod steps;

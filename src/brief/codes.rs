@@ -96,6 +96,22 @@ codes! {
     BRANCH = "brief-branch";
     /// Says that a path cannot be the working directory.
     WORKDIR = "brief-workdir";
+    /// Says that a step is of a kind that does not exist, or of several.
+    STEP_KIND = "brief-step-kind";
+    /// Says that a field of a step belongs to another kind.
+    STEP_FIELD = "brief-step-field";
+    /// Says that a program cannot run Python scripts.
+    INTERPRETER = "brief-interpreter";
+    /// Says that a value is not a target or a variable that make can be given.
+    MAKE = "brief-make";
+    /// Says that a step may not give kubectl an argument.
+    KUBECTL = "brief-kubectl";
+    /// Says that a text cannot be the name of a variable.
+    VARIABLE = "brief-variable";
+    /// Says that a value is not a condition of a step.
+    IF = "brief-if";
+    /// Says that a value is not a time.
+    TIMEOUT = "brief-timeout";
     /// Says that an output is of a type that is not served.
     OUTPUT_TYPE = "brief-output-type";
     /// Says that a brief asks for more than one pull request.

@@ -13,6 +13,8 @@ pub(crate) const QUOTED: usize = 80;
 pub(crate) struct Field {
     pub(crate) name: &'static str,
     pub(crate) required: bool,
+    /// Lists fields of which one may stand in its place.
+    pub(crate) instead: &'static [&'static str],
 }
 
 /// Names that people give a field in other systems, and names of later versions of the protocol.
@@ -30,6 +32,16 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("command", "shell"),
     ("cmd", "shell"),
     ("bash", "shell"),
+    ("py", "python"),
+    ("target", "make"),
+    ("targets", "make"),
+    ("vars", "variables"),
+    ("environment", "env"),
+    ("when", "if"),
+    ("condition", "if"),
+    ("timeout_minutes", "timeout"),
+    ("timeout_seconds", "timeout"),
+    ("ignore_errors", "continue_on_error"),
     ("tasks", "steps"),
     ("output", "outputs"),
     ("message", "commit_message"),
@@ -92,7 +104,11 @@ pub(crate) fn mapping<'n>(
     // A field that was probably meant by an unknown name is not told a second time.
     let given =
         |field: &Field| slips.contains(&field.name) || found.iter().any(|(name, _)| *name == field.name);
-    let missing: Vec<&Field> = fields.iter().filter(|field| field.required && !given(field)).collect();
+    let missing = |field: &&Field| {
+        let other = |name: &&'static str| given(&Field { name, required: true, instead: &[] });
+        field.required && !given(field) && !field.instead.iter().any(other)
+    };
+    let missing: Vec<&Field> = fields.iter().filter(missing).collect();
     if !missing.is_empty() && !told_about_keys {
         missing_fields(node, what, &missing, report);
     }
@@ -100,7 +116,7 @@ pub(crate) fn mapping<'n>(
 }
 
 /// Returns a field's name; tells what is no name.
-fn field_name<'n>(key: &'n Node, report: &mut Report<'_>) -> Option<&'n str> {
+pub(crate) fn field_name<'n>(key: &'n Node, report: &mut Report<'_>) -> Option<&'n str> {
     match &key.value {
         Value::Scalar { text, plain: true } if text == "<<" => {
             report.add(
@@ -136,8 +152,13 @@ fn unknown_field(
 ) -> Option<&'static str> {
     let all = list_of(fields.iter());
     let near = nearest(name, fields);
+    let is_later_kind = name == "codex" && what == "a step";
     let help = match near {
         Some(near) => format!("Write `{near}`? {} has the fields {all}.", capital(what)),
+        None if is_later_kind => {
+            "Steps that run Codex come with a later version; write `shell`, `python`, `make` or `kubectl`."
+                .to_owned()
+        }
         None if name == "dry_run" => {
             "A dry run is not served in a brief; `codex-brief check` reads a brief and runs nothing."
                 .to_owned()
@@ -146,7 +167,8 @@ fn unknown_field(
     };
     let message = format!("{} is not a field of {what}.", quote(name, QUOTED));
     report.add(span, codes::UNKNOWN_FIELD, message, help);
-    near
+    // That the step lacks another kind goes without saying.
+    if is_later_kind { Some("shell") } else { near }
 }
 
 /// Finds the field that the author probably meant.
@@ -265,7 +287,7 @@ pub(crate) fn wrong_type(node: &Node, wanted: &str, help: &str, report: &mut Rep
 }
 
 /// Tells what YAML 1.1 or 1.2 takes an unquoted value for when that is not a text.
-fn not_a_text(value: &str) -> Option<&'static str> {
+pub(crate) fn not_a_text(value: &str) -> Option<&'static str> {
     let lower = value.to_ascii_lowercase();
     match lower.as_str() {
         "~" | "null" => return Some("nothing"),
@@ -337,9 +359,9 @@ mod tests {
     #[test]
     fn slips_and_names_of_other_systems_find_their_field() {
         const FIELDS: &[Field] = &[
-            Field { name: "executor", required: true },
-            Field { name: "shell", required: true },
-            Field { name: "link_issue", required: false },
+            Field { name: "executor", required: true, instead: &[] },
+            Field { name: "shell", required: true, instead: &[] },
+            Field { name: "link_issue", required: false, instead: &[] },
         ];
         for (slip, meant) in [
             ("excutor", "executor"),

@@ -7,16 +7,20 @@ mod characters;
 pub mod codes;
 pub mod diagnostic;
 pub mod digest;
+mod entries;
 pub mod extract;
 mod fields;
 pub mod misplaced;
 mod read;
+mod read_step;
 mod report;
 pub mod schema;
 pub mod source;
+pub mod step;
 #[cfg(test)]
 mod tests;
 pub mod validate;
+pub mod write;
 mod yaml;
 
 use std::fmt;
@@ -29,6 +33,7 @@ pub use digest::{BriefId, Digest, text_digest};
 pub use extract::{Extraction, Fence, extract};
 pub use misplaced::{Misplaced, Place};
 pub use source::{Source, SourceKind};
+pub use step::{Step, Timeout, When, Work};
 
 /// The longest text that is looked through for briefs, in bytes. GitHub takes bodies of 65,536
 /// characters, which are 256 KiB at most; files that `check` reads may be longer.
@@ -136,15 +141,6 @@ impl Brief {
     pub fn pull_request(&self) -> Option<&PullRequestOutput> {
         self.outputs.iter().map(|Output::Pr(pr)| pr).next()
     }
-}
-
-/// One entry of `steps`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
-    /// Names the step in logs and comments.
-    pub name: String,
-    /// Holds the bash script.
-    pub shell: String,
 }
 
 /// One entry of `outputs`.

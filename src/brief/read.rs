@@ -1,17 +1,18 @@
 //! From the tree of values to a [`Brief`]: each field by its rule, all problems collected.
 
 use super::fields::{self, Field, Fields};
+use super::read_step::read_step;
 use super::report::Report;
 use super::validate::{self, Problem};
 use super::yaml::{Node, Value};
 use super::{Brief, MAX_FILES, MAX_STEPS, Output, PullRequestOutput, Step, codes};
 
-const fn required(name: &'static str) -> Field {
-    Field { name, required: true }
+pub(crate) const fn required(name: &'static str) -> Field {
+    Field { name, required: true, instead: &[] }
 }
 
-const fn optional(name: &'static str) -> Field {
-    Field { name, required: false }
+pub(crate) const fn optional(name: &'static str) -> Field {
+    Field { name, required: false, instead: &[] }
 }
 
 /// The fields of a brief, in the protocol's order.
@@ -25,9 +26,6 @@ pub(crate) const BRIEF_FIELDS: &[Field] = &[
     optional("context_header"),
     optional("notes"),
 ];
-
-/// The fields of a step.
-pub(crate) const STEP_FIELDS: &[Field] = &[required("name"), required("shell")];
 
 /// The fields of a `pr` output.
 pub(crate) const PR_FIELDS: &[Field] = &[
@@ -79,13 +77,6 @@ fn steps(node: &Node, report: &mut Report<'_>) -> Option<Vec<Step>> {
     }
     let steps: Vec<Option<Step>> = nodes.iter().map(|step| read_step(step, report)).collect();
     steps.into_iter().collect()
-}
-
-fn read_step(node: &Node, report: &mut Report<'_>) -> Option<Step> {
-    let found = fields::mapping(node, "a step", STEP_FIELDS, report)?;
-    let name = checked(&found, "name", validate::step_name, report);
-    let shell = checked(&found, "shell", validate::shell, report);
-    Some(Step { name: name?, shell: shell? })
 }
 
 fn outputs(node: &Node, report: &mut Report<'_>) -> Option<Vec<Output>> {
@@ -232,7 +223,7 @@ fn free_text(found: &Fields<'_>, name: &str, report: &mut Report<'_>) -> Option<
     found.get(name).and_then(|node| fields::text(node, name, report)).map(str::to_owned)
 }
 
-fn checked(
+pub(crate) fn checked(
     found: &Fields<'_>,
     name: &str,
     rule: fn(&str) -> Result<(), Problem>,
@@ -243,7 +234,7 @@ fn checked(
     tell(rule(text), node, report).map(|()| text.to_owned())
 }
 
-fn converted<T>(
+pub(crate) fn converted<T>(
     node: &Node,
     name: &str,
     rule: fn(&str) -> Result<T, Problem>,
@@ -253,6 +244,6 @@ fn converted<T>(
     tell(rule(text), node, report)
 }
 
-fn tell<T>(result: Result<T, Problem>, node: &Node, report: &mut Report<'_>) -> Option<T> {
+pub(crate) fn tell<T>(result: Result<T, Problem>, node: &Node, report: &mut Report<'_>) -> Option<T> {
     result.map_err(|problem| report.add(node.span, problem.code, problem.message, problem.help)).ok()
 }

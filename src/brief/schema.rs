@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use super::step::When;
 use super::validate::{MAX_BRANCH_BYTES, MAX_ISSUE_NUMBER, MAX_PATH_BYTES, MAX_WORKDIR_BYTES};
 use super::{MAX_FILES, MAX_LINE_CHARS, MAX_STEPS, MAX_TITLE_CHARS};
 
@@ -27,7 +28,7 @@ pub fn json_schema() -> Value {
             "branch": branch(),
             "workdir": workdir(),
             "steps": {
-                "description": "The steps, in the order in which they run; the first that fails ends the run.",
+                "description": "The steps, in the order in which they run; after the first that fails only those run whose `if` says so.",
                 "type": "array",
                 "minItems": 1,
                 "maxItems": MAX_STEPS,
@@ -104,7 +105,14 @@ fn step() -> Value {
         "description": "One step.",
         "type": "object",
         "additionalProperties": false,
-        "required": ["name", "shell"],
+        "required": ["name"],
+        "oneOf": [
+            { "required": ["shell"] },
+            { "required": ["python"] },
+            { "required": ["make"] },
+            { "required": ["kubectl"] },
+        ],
+        "dependentRequired": { "interpreter": ["python"], "variables": ["make"] },
         "properties": {
             "name": {
                 "description": "What the step does, in one line; shown in logs and comments.",
@@ -113,13 +121,59 @@ fn step() -> Value {
                 "maxLength": MAX_LINE_CHARS,
                 "pattern": r"^[^\n]+$",
             },
-            "shell": {
-                "description": "The bash script of the step.",
+            "shell": script("The bash script of the step."),
+            "python": script("The Python script of the step."),
+            "interpreter": {
+                "description": "The program that runs the Python script; python3 if not given.",
                 "type": "string",
-                "minLength": 1,
-                "pattern": r"\S",
+                "pattern": r"^(python3|pypy3)(\.[0-9]{1,2})?$",
+                "examples": ["python3.11"],
+            },
+            "make": {
+                "description": "The target of the repository's makefile, or a list of them.",
+                "anyOf": [make_target(), { "type": "array", "minItems": 1, "items": make_target() }],
+            },
+            "variables": variables("Variables that the makefile is given, as texts."),
+            "kubectl": {
+                "description": "The arguments of kubectl, the verb first; the lane says which verbs and which cluster.",
+                "type": "array",
+                "minItems": 1,
+                "items": { "type": "string" },
+                "examples": [["get", "pods", "-n", "web"]],
+            },
+            "env": variables("Variables of the step, as texts; the lane says which names."),
+            "if": {
+                "description": "When the step runs: while none before it failed (success, the usual), after one failed, or always.",
+                "type": "string",
+                "enum": When::WORDS.map(|(word, _)| word),
+            },
+            "timeout": {
+                "description": "The most time that the step takes, such as 90s or 10m; never more than the lane gives.",
+                "type": "string",
+                "pattern": "^[0-9]{1,5}[smh]$",
+            },
+            "continue_on_error": {
+                "description": "Whether the run goes on as if nothing was wrong when the step fails.",
+                "type": "boolean",
             },
         },
+    })
+}
+
+fn script(description: &str) -> Value {
+    json!({ "description": description, "type": "string", "minLength": 1, "pattern": r"\S" })
+}
+
+fn make_target() -> Value {
+    json!({ "type": "string", "pattern": r"^[^-\s=][^\s=]*$" })
+}
+
+fn variables(description: &str) -> Value {
+    json!({
+        "description": description,
+        "type": "object",
+        "propertyNames": { "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,99}$" },
+        "additionalProperties": { "type": "string" },
     })
 }
 
@@ -189,7 +243,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::super::fields::Field;
-    use super::super::read::{BRIEF_FIELDS, PR_FIELDS, STEP_FIELDS};
+    use super::super::read::{BRIEF_FIELDS, PR_FIELDS};
+    use super::super::read_step::STEP_FIELDS;
     use super::*;
 
     #[test]
@@ -212,7 +267,7 @@ mod tests {
             assert_eq!(names, fields.iter().map(|field| field.name).collect());
             let required: BTreeSet<&str> =
                 object["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-            let wanted = |field: &&Field| field.required;
+            let wanted = |field: &&Field| field.required && field.instead.is_empty();
             assert_eq!(required, fields.iter().filter(wanted).map(|field| field.name).collect());
             assert_eq!(object["additionalProperties"], false);
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::commands;
+use super::{annotations, commands};
 use crate::authorize::guard::{self, VerdictTable};
 use crate::brief::{self, Brief, Diagnostic, Digest, Extraction, MAX_TEXT_BYTES, Output};
 use crate::config::{Config, GuardConfig};
@@ -37,7 +37,8 @@ const NOTHING: u8 = 2;
 ///   codex-brief check --json briefs/*.yaml
 ///   gh issue view 774 --json body --jq .body | codex-brief check -
 ///   codex-brief check --commands --config codex-brief.toml issue.md
-#[derive(Debug, Clone, Args)]
+///   codex-brief check --allow-none --annotations $(git ls-files '*.md')
+#[derive(Debug, Clone, Default, Args)]
 #[command(verbatim_doc_comment)]
 pub struct CheckArgs {
     /// Files to read; `-` is standard input.
@@ -50,6 +51,12 @@ pub struct CheckArgs {
     /// or undecided, which means that only the run shows what it does. Changes no exit code.
     #[arg(long)]
     pub commands: bool,
+    /// Files without a brief are fine, as in a hook that is handed every file.
+    #[arg(long)]
+    pub allow_none: bool,
+    /// Print also what GitHub Actions shows as annotations on the lines of files.
+    #[arg(long, conflicts_with = "json")]
+    pub annotations: bool,
     /// The server's configuration, whose [guard] section has the allow lists; without it, what holds
     /// without a section.
     #[arg(long, value_name = "FILE", requires = "commands")]
@@ -75,8 +82,8 @@ pub fn run_with(args: &CheckArgs, guard: &GuardConfig, input: &mut impl Read, ou
             checked.commands = checked.brief.as_ref().map(|brief| guard::table(brief, guard));
         }
     }
-    let result = Checked { exit_code: exit_code(&files), files };
-    let written = if args.json { write_json(&result, out) } else { write_text(&result, out) };
+    let result = Checked { exit_code: exit_code(&files, args.allow_none), files };
+    let written = if args.json { write_json(&result, out) } else { write_text(&result, args, out) };
     match written.and_then(|()| out.flush()) {
         Ok(()) => result.exit_code,
         Err(error) => {
@@ -207,7 +214,7 @@ fn checked(index: usize, line: usize, text: &str, result: Result<Brief, Vec<Diag
     CheckedBrief { index, line, text_digest, ok: brief.is_some(), brief, diagnostics, commands: None }
 }
 
-fn exit_code(files: &[CheckedFile]) -> u8 {
+fn exit_code(files: &[CheckedFile], allow_none: bool) -> u8 {
     let refused = |file: &CheckedFile| {
         file.diagnostics.iter().any(|diagnostic| diagnostic.severity == brief::Severity::Error)
     };
@@ -215,7 +222,7 @@ fn exit_code(files: &[CheckedFile]) -> u8 {
         NOTHING
     } else if files.iter().any(|file| refused(file) || file.briefs.iter().any(|brief| !brief.ok)) {
         NOT_FINE
-    } else if files.iter().all(|file| file.briefs.is_empty()) {
+    } else if !allow_none && files.iter().all(|file| file.briefs.is_empty()) {
         NOTHING
     } else {
         FINE
@@ -226,10 +233,14 @@ fn write_json(result: &Checked, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{}", terminal::json(&serde_json::to_string_pretty(result)?))
 }
 
-fn write_text(result: &Checked, out: &mut impl Write) -> io::Result<()> {
+fn write_text(result: &Checked, args: &CheckArgs, out: &mut impl Write) -> io::Result<()> {
     let (mut good, mut bad) = (0, 0);
     for file in &result.files {
         let name = &file.file;
+        let problems = file.diagnostics.iter().chain(file.briefs.iter().flat_map(|brief| &brief.diagnostics));
+        for problem in problems.filter(|_| args.annotations) {
+            writeln!(out, "{}", annotations::command(name, problem))?;
+        }
         if let Some(error) = &file.error {
             writeln!(out, "error: {name} cannot be read: {error}")?;
         }
@@ -261,7 +272,7 @@ fn write_text(result: &Checked, out: &mut impl Write) -> io::Result<()> {
                 }
             }
         }
-        if file.error.is_none() && file.briefs.is_empty() {
+        if file.error.is_none() && file.briefs.is_empty() && (!args.allow_none || file.looks_bare) {
             writeln!(out, "{name}: no brief{}", if file.looks_bare { BARE } else { "" })?;
         }
     }
@@ -318,7 +329,7 @@ mod tests {
         let brief = "```codex-brief\nexecutor: lane\nrepo: o/r\nbranch: main\nworkdir: ~/work/r\nsteps:\n  - name: a\n    \
                      shell: |\n      codex exec ./a.md\n      kubectl get x; \"$EVIL\" 'two\n\n      words'\noutputs:\n  - type: pr\n    title: t\n    \
                      commit_message: m\n    files: [a.md]\n```\n";
-        let mut args = CheckArgs { files: vec!["-".into()], json: false, commands: true, config: None };
+        let mut args = CheckArgs { files: vec!["-".into()], commands: true, ..CheckArgs::default() };
         let check = |args: &CheckArgs| {
             let mut out = Vec::new();
             assert_eq!(run_with(args, &GuardConfig::default(), &mut brief.as_bytes(), &mut out), FINE);
@@ -344,6 +355,30 @@ mod tests {
         assert_eq!(table["rows"][1]["binary"], "kubectl");
         args.commands = false;
         assert!(!check(&args).contains("summary"), "only on demand");
+    }
+
+    #[test]
+    fn a_hook_is_not_stopped_by_files_without_a_brief_and_problems_are_annotated() {
+        let mut args = CheckArgs { files: vec!["-".into()], ..CheckArgs::default() };
+        let check = |args: &CheckArgs, text: &str| {
+            let mut out = Vec::new();
+            let code = run_with(args, &GuardConfig::default(), &mut text.as_bytes(), &mut out);
+            (code, String::from_utf8(out).unwrap())
+        };
+        assert_eq!(check(&args, "# Notes\n").0, NOTHING);
+        args.allow_none = true;
+        assert_eq!(check(&args, "# Notes\n"), (FINE, String::new()));
+        let wrong = "```codex-brief\nexecuter: a\n```\n";
+        assert!(!check(&args, wrong).1.contains("::error"));
+        args.annotations = true;
+        let (code, told) = check(&args, wrong);
+        assert_eq!(code, NOT_FINE);
+        assert!(
+            told.contains("::error file=<stdin>,line=2,col=1,title=brief-unknown-field::`executer`"),
+            "{told}"
+        );
+        let (code, told) = check(&args, "> ```codex-brief\n> executor: a\n> ```\n");
+        assert!(code == FINE && told.contains("::warning file=<stdin>,line=1"), "{told}");
     }
 
     #[test]

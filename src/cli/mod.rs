@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand, which ties the rooms together.
 
+mod annotations;
 pub mod audit;
 pub mod backup;
 pub mod check;
@@ -8,6 +9,7 @@ pub mod control;
 pub mod doctor;
 pub mod explain;
 pub mod gaps;
+pub mod new;
 pub mod patch;
 pub mod policy;
 pub mod rehearse;
@@ -37,8 +39,8 @@ use crate::run::protected::ProtectedPaths;
     version,
     about,
     max_term_width = 100,
-    after_help = "Start with `codex-brief check FILE` to lint a \
-brief, `codex-brief run FILE --repository PATH` to try it without GitHub, and `codex-brief serve` to be a \
+    after_help = "Start with `codex-brief new` to write a brief, `codex-brief check FILE` to lint \
+one, `codex-brief run FILE --repository PATH` to try it without GitHub, and `codex-brief serve` to be a \
 GitHub App."
 )]
 pub struct Cli {
@@ -50,6 +52,8 @@ pub struct Cli {
 enum Command {
     /// Tells whether the briefs in Markdown or YAML files are right, and what is wrong with each.
     Check(check::CheckArgs),
+    /// Writes a new brief, by questions on a terminal or by options.
+    New(new::NewArgs),
     /// Runs the briefs of a file on a local repository, without GitHub.
     Run(run::RunArgs),
     /// Serves the GitHub App: takes webhooks, runs briefs, opens pull requests.
@@ -126,6 +130,7 @@ pub fn run(cli: Cli) -> ExitCode {
     });
     let result = match cli.command {
         Command::Check(args) => check::run(&args),
+        Command::New(args) => new::run(&args),
         Command::Schema(args) => Ok(schema::run(&args)),
         Command::Explain(args) => explain::run(&args),
         Command::Run(args) => on_runtime(run::run(args)),

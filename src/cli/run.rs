@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::brief::{
-    self, Brief, BriefId, Diagnostic, Fence, Origin, Source, SourceKind, extract, text_digest,
+    self, Brief, BriefId, Diagnostic, Fence, Origin, Source, SourceKind, Work, extract, text_digest,
 };
 use crate::config::LaneConfig;
 use crate::error::{UserError, log_internal};
@@ -201,7 +201,14 @@ impl Bench {
         lines.push(format!("  lane      {} (network {}, sandbox {sandbox})", lane.name, lane.network));
         lines.push(format!("  workdir   {}", brief.workdir));
         for (at, step) in brief.steps.iter().enumerate() {
-            lines.push(format!("  step {:<4} {} ({} lines)", at + 1, step.name, step.shell.lines().count()));
+            let does = match &step.work {
+                Work::Shell { shell: script } | Work::Python { python: script, .. } => {
+                    format!("{}, {} lines", step.work.kind(), script.lines().count())
+                }
+                work => work.shown().1,
+            };
+            lines.push(format!("  step {:<4} {} ({does})", at + 1, step.name));
+            lines.extend(step.settings().lines().map(|line| format!("              {line}")));
         }
         if let Some(output) = brief.pull_request() {
             let subject = output.commit_message.lines().next().unwrap_or_default();
@@ -311,7 +318,8 @@ fn show(event: StepEvent) {
         StepEvent::Ended { report, .. } if report.status == StepStatus::Skipped => {}
         StepEvent::Ended { index, report } => {
             let (seconds, word) = (report.duration_ms as f64 / 1000.0, report.status.word());
-            eprintln!("── step {}: {word} after {seconds:.1} s", index + 1);
+            let went_on = if report.tolerated { ", and the run goes on" } else { "" };
+            eprintln!("── step {}: {word} after {seconds:.1} s{went_on}", index + 1);
         }
     }
 }

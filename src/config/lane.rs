@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Approval;
+use super::{Approval, KubectlConfig};
 
 use super::secret::LaneSecret;
 
@@ -47,6 +47,9 @@ pub struct LaneConfig {
     /// Lists secrets that steps get as variables; their values are masked.
     #[serde(default)]
     pub secrets: Vec<LaneSecret>,
+    /// Tells which cluster `kubectl` steps reach; none without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubectl: Option<KubectlConfig>,
     /// Lists further host paths that steps can read, such as a toolchain under `/opt`.
     #[serde(default)]
     pub read_only_paths: Vec<PathBuf>,
@@ -82,6 +85,7 @@ impl LaneConfig {
             parallel: 1,
             environment: Vec::new(),
             secrets: Vec::new(),
+            kubectl: None,
             read_only_paths: Vec::new(),
             protected_paths: Vec::new(),
             allow_protected: Vec::new(),

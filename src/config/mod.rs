@@ -9,6 +9,7 @@ mod catch_up;
 mod commands;
 mod github;
 mod guard;
+mod kubectl;
 mod lane;
 mod network;
 mod policy;
@@ -31,6 +32,7 @@ pub use catch_up::CatchUpConfig;
 pub use commands::{CommandsConfig, Level};
 pub use github::GitHubConfig;
 pub use guard::GuardConfig;
+pub use kubectl::KubectlConfig;
 pub use lane::{LaneConfig, LaneKind, Limits, SandboxKind, Taken};
 pub use network::{Destination, Network};
 pub use policy::{Budget, Gate, PolicyLimits, PolicySection, RepositoryFile, Team, TextSource};
@@ -136,6 +138,9 @@ impl Config {
                 *file = absolute(base.join(&*file));
             }
         }
+        for kubectl in self.lanes.iter_mut().filter_map(|lane| lane.kubectl.as_mut()) {
+            kubectl.kubeconfig = absolute(base.join(&kubectl.kubeconfig));
+        }
     }
 
     fn check(&self) -> Result<(), UserError> {
@@ -175,7 +180,8 @@ impl Config {
         self.policies.iter().flat_map(|section| section.bots.iter().flatten()).map(String::as_str)
     }
 
-    /// Returns the paths that no step may see: the state directory, the audit sink and the files of secrets.
+    /// Returns the paths that no step may see: the state directory, the audit sink, the files of secrets
+    /// and the kubeconfigs.
     pub fn private_paths(&self) -> Vec<PathBuf> {
         let mut paths = vec![self.server.state_dir.clone()];
         paths.extend(self.audit.sink.clone());
@@ -183,6 +189,8 @@ impl Config {
         paths.extend(self.github.webhook_secret.file.clone());
         let of_lanes = self.lanes.iter().flat_map(|lane| &lane.secrets);
         paths.extend(of_lanes.filter_map(|secret| secret.source.file.clone()));
+        let clusters = self.lanes.iter().filter_map(|lane| lane.kubectl.as_ref());
+        paths.extend(clusters.map(|kubectl| kubectl.kubeconfig.clone()));
         paths
     }
 }

@@ -6,7 +6,7 @@ use super::egress;
 use super::environment::refuse_environment_name;
 use super::sandbox::refuse_read_only_path;
 use crate::brief::validate;
-use crate::config::{LaneConfig, Network, SandboxKind, invalid};
+use crate::config::{KubectlConfig, LaneConfig, Network, SandboxKind, invalid};
 use crate::error::UserError;
 use crate::run::contract::Contract;
 
@@ -45,6 +45,9 @@ pub fn check(lane: &LaneConfig, private: &[PathBuf]) -> Result<(), UserError> {
         secret.source.check(&format!("lane `{}`: the secret {name}", lane.name))?;
     }
     if let Some(reason) = refuse_network(lane) {
+        return wrong(reason);
+    }
+    if let Some(reason) = lane.kubectl.as_ref().and_then(KubectlConfig::wrong) {
         return wrong(reason);
     }
     for path in &lane.read_only_paths {

@@ -1,5 +1,6 @@
 //! What a step's environment holds: a fixed few variables, and what the operator lets through.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -143,6 +144,19 @@ pub(super) fn step_environment(
     variables
 }
 
+/// Sets what a step itself sets, of the names that the lane lets through.
+pub(super) fn override_by(
+    variables: &mut Vec<(OsString, OsString)>,
+    own: &BTreeMap<String, String>,
+    allowed: &[String],
+) {
+    let lets = |name: &String| allowed.contains(name) && refuse_environment_name(name).is_none();
+    for (name, value) in own.iter().filter(|(name, _)| lets(name)) {
+        variables.retain(|(other, _)| other != name.as_str());
+        variables.push((name.into(), value.into()));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,5 +187,17 @@ mod tests {
         assert!(names.contains(&"TZ") && !names.contains(&"GITHUB_TOKEN") && !names.contains(&"UNSET"));
         assert!(names.contains(&"NPM_TOKEN") && !names.contains(&"GH_TOKEN"));
         assert!(environment.contains(&("CODEX_BRIEF_STEP".into(), "1".into())));
+    }
+
+    #[test]
+    fn a_step_sets_what_the_lane_lets_through_and_nothing_else() {
+        let mut variables: Vec<(OsString, OsString)> =
+            vec![("TZ".into(), "UTC".into()), ("PATH".into(), PATH.into())];
+        let own = ["TZ", "LANGUAGE", "PATH", "LD_PRELOAD"].map(|name| (name.to_owned(), "own".to_owned()));
+        let allowed = ["TZ".to_owned(), "PATH".to_owned(), "LD_PRELOAD".to_owned()];
+        override_by(&mut variables, &BTreeMap::from(own), &allowed);
+        let wanted: Vec<(OsString, OsString)> =
+            vec![("PATH".into(), PATH.into()), ("TZ".into(), "own".into())];
+        assert_eq!(variables, wanted);
     }
 }

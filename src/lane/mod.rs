@@ -6,11 +6,13 @@
 mod cage;
 mod cgroup;
 mod check;
+mod command;
 mod egress;
 pub mod environment;
 pub mod escape;
 pub mod examine;
 mod give;
+mod kubeconfig;
 mod orphans;
 mod probe;
 mod process;
@@ -29,6 +31,7 @@ use std::io;
 
 pub use check::check;
 pub use give::{Owner, give_to};
+pub use kubeconfig::Kubeconfig;
 pub use orphans::{kill_orphans, leftovers};
 pub use process::ProcessLane;
 pub use sandbox::{HOME, refuse_read_only_path};

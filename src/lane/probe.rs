@@ -49,6 +49,7 @@ pub(super) fn no_bash() -> LaneUnavailable {
 pub(super) async fn probe(lane: &ProcessLane, runs_root: &Path) -> Result<(), LaneUnavailable> {
     refuse_configuration(lane)?;
     lane.read_secrets().await?;
+    lane.read_kubeconfig().await?;
     lane.bash.as_deref().ok_or_else(no_bash)?;
     if lane.config().sandbox == SandboxKind::None {
         return Ok(());
@@ -144,7 +145,7 @@ pub(super) async fn try_step(
     dirs: &RunDirs,
     script: &str,
 ) -> Result<StepReport, LaneError> {
-    let steps = [Step { name: "trial".into(), shell: script.into() }];
+    let steps = [Step::shell("trial", script)];
     let none: [&[u8]; 0] = [];
     let order = StepsOrder {
         run: TRIAL,
@@ -153,6 +154,7 @@ pub(super) async fn try_step(
         dirs,
         read_only: Vec::new(),
         secrets: &[],
+        kubeconfig: None,
         network: NetworkLog::default(),
         redactor: Redactor::new(none).map_err(|error| LaneError::Sandbox(error.to_string()))?,
     };

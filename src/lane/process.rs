@@ -16,6 +16,7 @@ use super::give::give_to;
 use super::slot::{Slot, SlotPool};
 use super::supervise::{Outcome, supervise};
 use super::{LaneError, LaneUnavailable, cannot, probe};
+use crate::brief::{Step, Timeout};
 use crate::config::{LaneConfig, Limits, Network, SandboxKind};
 use crate::crash;
 use crate::run::log::StepLog;
@@ -128,8 +129,8 @@ impl ProcessLane {
         self.pool.take(None)
     }
 
-    /// Runs the steps in their order; the first that does not succeed ends the run, and the later
-    /// ones are reported as skipped. When it returns, no process of the run is left. `events` must
+    /// Runs the steps in their order, each by its own condition on those before it; what does not run is
+    /// reported as skipped. Nothing runs after the run was stopped. When it returns, no process of the run is left. `events` must
     /// not block. If the future is dropped, the step at hand is killed.
     ///
     /// A server that is root gives `checkout`, `home` and `tmp` to the slot's user first.
@@ -145,16 +146,19 @@ impl ProcessLane {
     ) -> Result<Vec<StepReport>, LaneError> {
         self.hand_over(slot, order).await?;
         let mut reports: Vec<StepReport> = Vec::with_capacity(order.steps.len());
+        let (mut failed, mut over) = (false, false);
+        let watch = order.redactor.watch();
         for (index, step) in order.steps.iter().enumerate() {
-            let over = reports.last().is_some_and(|report| report.status != StepStatus::Succeeded);
-            let report = if over {
+            let report = if over || !step.when.holds(failed) {
                 not_started(&step.name, StepStatus::Skipped)
-            } else if stop.is_cancelled() {
+            } else if stop.is_cancelled() || watch.is_seen() {
                 not_started(&step.name, StepStatus::Stopped)
             } else {
                 events(StepEvent::Started { index, name: step.name.clone() });
                 self.run_step(slot, order, index, &events, &stop).await?
             };
+            over |= report.status == StepStatus::Stopped;
+            failed |= report.failed();
             reached(order, "step-ended.before-effect");
             events(StepEvent::Ended { index, report: Box::new(report.clone()) });
             reports.push(report);
@@ -186,7 +190,8 @@ impl ProcessLane {
         stop: &CancellationToken,
     ) -> Result<StepReport, LaneError> {
         let path = order.dirs.step_log(index);
-        let limits = &self.config.limits;
+        let step = &order.steps[index];
+        let limits = &limits_of(step, &self.config.limits);
         let mut log = StepLog::create(&path, limits).map_err(cannot(format!("create {}", path.display())))?;
         let mut redact = order.redactor.stream();
         let started = Instant::now();
@@ -212,19 +217,22 @@ impl ProcessLane {
         if !outcome.began && outcome.ended_by != Some(StepStatus::Stopped) {
             return Err(LaneError::Sandbox(format!("{} ({})", log.tail.trim(), outcome.exit)));
         }
-        Ok(self.report(&order.steps[index].name, &outcome, duration, log))
+        Ok(self.report(step, &outcome, duration, log))
     }
 
-    fn report(&self, name: &str, outcome: &Outcome, duration: Duration, log: LogSummary) -> StepReport {
+    fn report(&self, step: &Step, outcome: &Outcome, duration: Duration, log: LogSummary) -> StepReport {
         let sandboxed = self.config.sandbox == SandboxKind::Bubblewrap;
         let (exit_code, signal) = match outcome.ended_by {
             Some(_) => (None, None),
             None => ended(&outcome.exit, sandboxed),
         };
         let succeeded = if exit_code == Some(0) { StepStatus::Succeeded } else { StepStatus::Failed };
+        let status = outcome.ended_by.unwrap_or(succeeded);
         StepReport {
-            name: name.to_owned(),
-            status: outcome.ended_by.unwrap_or(succeeded),
+            name: step.name.clone(),
+            status,
+            tolerated: step.continue_on_error
+                && !matches!(status, StepStatus::Succeeded | StepStatus::Stopped),
             exit_code,
             signal,
             duration_ms: duration.as_millis().try_into().unwrap_or(u64::MAX),
@@ -254,10 +262,17 @@ fn record(
     Ok(())
 }
 
+/// Returns the bounds of one step: the lane's, with the step's own time where that is shorter.
+fn limits_of(step: &Step, lane: &Limits) -> Limits {
+    let own = step.timeout.as_ref().map_or(u64::MAX, Timeout::seconds);
+    Limits { wall_seconds: lane.wall_seconds.min(own), ..lane.clone() }
+}
+
 fn not_started(name: &str, status: StepStatus) -> StepReport {
     StepReport {
         name: name.to_owned(),
         status,
+        tolerated: false,
         exit_code: None,
         signal: None,
         duration_ms: 0,

@@ -13,14 +13,12 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
+use super::command::Given;
 use super::seccomp;
 use crate::config::Network;
 
 /// Where steps find their home.
 pub const HOME: &str = "/home/codex";
-
-/// Where bash finds a step's script.
-pub(super) const SCRIPT: &str = "/run/codex-brief/step";
 
 /// How much `/dev/shm` holds, in bytes: it takes memory.
 const SHARED_MEMORY: &str = "67108864";
@@ -143,7 +141,7 @@ pub(super) struct View<'a> {
     /// Holds paths on the machine and inside.
     pub(super) read_only: &'a [(PathBuf, PathBuf)],
     pub(super) environment: &'a [(OsString, OsString)],
-    pub(super) script: &'a str,
+    pub(super) file: Option<Given<'a>>,
 }
 
 /// Bubblewrap's options, and the descriptors that it reads them and its files from.
@@ -176,7 +174,9 @@ impl View<'_> {
         for (from, to) in self.read_only {
             options.bind("--ro-bind", from, to);
         }
-        options.file("step", self.script, SCRIPT)?;
+        if let Some(Given { name, content, place }) = self.file {
+            options.file(name, content, place)?;
+        }
         options.add(["--remount-ro", "/dev", "--remount-ro", "/"]);
         options.add([OsStr::new("--chdir"), self.workdir.as_os_str()]);
         for (name, value) in self.environment {

@@ -14,37 +14,40 @@ use tokio::net::unix::pipe;
 
 use super::cage::Cage;
 use super::cgroup::{Delegated, StepGroup};
-use super::environment::{Places, RUN, step_environment};
+use super::command::{KUBECTL_VARIABLES, command, file};
+use super::environment::{Places, RUN, override_by, step_environment};
 use super::give::{Owner, make_mount_point};
 use super::process::reached;
-use super::sandbox::{HOME, SCRIPT, View, data, place_of_checkout};
+use super::sandbox::{HOME, View, data, place_of_checkout};
 use super::slot::Slot;
 use super::spawner::{Spawn, spawn};
 use super::stage::Stage;
 use super::supervise::Running;
 use super::{LaneError, ProcessLane, cannot, egress, probe};
+use crate::brief::Work;
 use crate::config::Network;
 use crate::run::steps::StepsOrder;
 
 /// How long bubblewrap may take to tell about its processes.
 const STATUS_WITHIN: Duration = Duration::from_secs(10);
 
-/// Sets the limits, tells that the script is about to run, and runs it. The limits are set in here
+/// Sets the limits, tells that the program is about to run, and runs it. The limits are set in here
 /// because Linux counts processes by user namespace. The words are, in their order: processes, open
-/// files, file size in KiB, data of a process in KiB, the descriptor to tell on, bash, the script, and, where
-/// the lane has a list of what can be reached, the descriptor to ask for the network on. No stranger's text
-/// is in it.
+/// files, file size in KiB, data of a process in KiB, the descriptor to tell on, the descriptor to ask for the
+/// network on where the lane has a list of what can be reached (otherwise empty), and the program with its
+/// arguments. No stranger's text is in it.
 const PRELUDE: &str = r#"
 umask 022
 echo 500 2>/dev/null >/proc/self/oom_score_adj
 ulimit -c 0 && ulimit -f "$3" && ulimit -d "$4" && ulimit -n "$2" && ulimit -u "$1" || exit 1
-if [ -n "$8" ]; then
-    net=$8
+if [ -n "$6" ]; then
+    net=$6
     printf n >&"$net" && read -r -N 1 -u "$net" && exec {net}>&- || exit 1
 fi
 ready=$5
 printf r >&"$ready" && exec {ready}>&-
-exec "$6" --noprofile --norc -eo pipefail "$7"
+shift 6
+exec "$@"
 "#;
 
 /// What bubblewrap writes about the sandbox, as far as it is used.
@@ -67,6 +70,10 @@ impl ProcessLane {
         let bash = self.bash.as_deref().ok_or_else(probe::no_bash)?;
         let workdir = self.mount_point(slot, order)?;
         let environment = self.environment(order, index, HOME.as_ref(), "/tmp".as_ref(), &workdir);
+        let work = &order.steps[index].work;
+        let file = file(work, order.kubeconfig)?;
+        let place = file.map_or("", |file| file.place);
+        let command = command(work, bash, place, self.config.kubectl.as_ref())?;
         let (stage, [checkout, home, tmp], read_only) = self.reachable(slot, order, bwrap)?;
         let (status, status_writer) = pipe_of("a sandbox's status")?;
         let view = View {
@@ -78,7 +85,7 @@ impl ProcessLane {
             workdir: &workdir,
             read_only: &read_only,
             environment: &environment,
-            script: &order.steps[index].shell,
+            file,
         };
         let prepared = view.prepare(&status_writer).map_err(cannot("describe a sandbox"))?;
         let (ready, ready_writer) = pipe_of("a step's beginning")?;
@@ -88,8 +95,7 @@ impl ProcessLane {
         let mut arguments: Vec<OsString> =
             vec!["--args".into(), prepared.options.as_raw_fd().to_string().into(), "--".into()];
         arguments.push(bash.into());
-        arguments.extend(self.prelude(bash, &ready_writer, SCRIPT));
-        arguments.extend(wait_writer.iter().map(|socket| socket.as_raw_fd().to_string().into()));
+        arguments.extend(self.prelude(&ready_writer, wait_writer.as_ref().map(AsRawFd::as_raw_fd), command));
         let mut descriptors = prepared.files;
         descriptors.extend(wait_writer);
         descriptors.extend([prepared.options, status_writer, ready_writer]);
@@ -129,18 +135,21 @@ impl ProcessLane {
         let dirs = order.dirs;
         let environment =
             self.environment(order, index, dirs.home.as_os_str(), dirs.tmp.as_os_str(), &dirs.checkout);
-        let script = data("step", order.steps[index].shell.as_bytes()).map_err(cannot("hold a script"))?;
+        let work = &order.steps[index].work;
+        let file = file(work, order.kubeconfig)?.map(|file| data(file.name, file.content.as_bytes()));
+        let file = file.transpose().map_err(cannot("hold a step's file"))?;
         let (ready, ready_writer) = pipe_of("a step's beginning")?;
         let (output, output_writer) = output_pipe(None)?;
         let (status, _) = pipe_of("nothing")?;
-        let path = format!("/proc/self/fd/{}", script.as_raw_fd());
+        let place = file.as_ref().map(|file| format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let command = command(work, bash, &place.unwrap_or_default(), self.config.kubectl.as_ref())?;
         let child = spawn(Spawn {
             program: bash.to_owned(),
-            arguments: self.prelude(bash, &ready_writer, &path),
+            arguments: self.prelude(&ready_writer, None, command),
             environment,
             folder: dirs.checkout.clone(),
             output: output_writer,
-            descriptors: vec![script, ready_writer],
+            descriptors: file.into_iter().chain([ready_writer]).collect(),
             entrance: None,
             stage: None,
             owner: None,
@@ -208,13 +217,18 @@ impl ProcessLane {
         let server = |name: &str| std::env::var_os(name);
         let mut variables =
             step_environment((&self.config.environment, order.secrets), server, order.run, index, &places);
+        let step = &order.steps[index];
+        override_by(&mut variables, &step.env, &self.config.environment);
+        if matches!(step.work, Work::Kubectl { .. }) {
+            variables.extend(KUBECTL_VARIABLES.map(|(name, value)| (name.into(), value.into())));
+        }
         let proxy = egress::variables(&self.config.network).into_iter();
         variables.extend(proxy.map(|(name, value)| (name.into(), value.into())));
         variables
     }
 
     /// Returns bash's arguments: the prelude and its words.
-    fn prelude(&self, bash: &Path, ready: &OwnedFd, script: &str) -> Vec<OsString> {
+    fn prelude(&self, ready: &OwnedFd, network: Option<i32>, command: Vec<OsString>) -> Vec<OsString> {
         let limits = &self.config.limits;
         let processes = at_most(limits.processes, Resource::RLIMIT_NPROC);
         let open_files = at_most(limits.open_files, Resource::RLIMIT_NOFILE);
@@ -223,7 +237,9 @@ impl ProcessLane {
             ["--noprofile", "--norc", "-c", PRELUDE, "codex-brief"].map(OsString::from).into();
         words.extend([processes, open_files, file_kib].map(|number| number.to_string().into()));
         words.push(data_bound(limits.memory_bytes));
-        words.extend([ready.as_raw_fd().to_string().into(), bash.into(), script.into()]);
+        words.push(ready.as_raw_fd().to_string().into());
+        words.push(network.map_or_else(OsString::new, |descriptor| descriptor.to_string().into()));
+        words.extend(command);
         words
     }
 }

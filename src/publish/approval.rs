@@ -190,18 +190,26 @@ fn files(files: &[String]) -> String {
 
 fn steps(out: &mut String, brief: Option<&Brief>) {
     let Some(brief) = brief else { return };
-    let wants: Vec<usize> = brief.steps.iter().map(|step| chars(&step.shell) + 200).collect();
-    let shares = fair_shares(&wants, MAX_SCRIPTS);
-    for ((number, step), share) in (1..).zip(&brief.steps).zip(shares) {
+    let texts: Vec<[(&str, String); 2]> =
+        brief.steps.iter().map(|step| [("yaml", step.settings()), step.work.shown()]).collect();
+    let want = |text: &String| if text.is_empty() { 0 } else { chars(text) + 200 };
+    let wants: Vec<usize> = texts.iter().flatten().map(|(_, text)| want(text)).collect();
+    let mut shares = fair_shares(&wants, MAX_SCRIPTS).into_iter();
+    for ((number, step), texts) in (1..).zip(&brief.steps).zip(&texts) {
         let _ = write!(out, "**Step {number}**: {}\n\n", inline_within(&step.name, 160));
-        let (block, shown) = block_within(&step.shell, "sh", share, Keep::Head).unwrap_or_default();
-        let _ = write!(out, "{}\n\n", block.trim_end());
-        if shown < step.shell.len() {
+        let mut left = 0;
+        for ((language, text), share) in
+            texts.iter().zip(shares.by_ref()).filter(|((_, text), _)| !text.is_empty())
+        {
+            let (block, shown) = block_within(text, language, share, Keep::Head).unwrap_or_default();
+            let _ = write!(out, "{}\n\n", block.trim_end());
+            left += text.len() - shown;
+        }
+        if left > 0 {
             let _ = write!(
                 out,
-                "⚠️ **{} bytes of this step find no room here. Read them where the brief stands before you \
-                 approve.**\n\n",
-                step.shell.len() - shown
+                "⚠️ **{left} bytes of this step find no room here. Read them where the brief stands before you \
+                 approve.**\n\n"
             );
         }
     }

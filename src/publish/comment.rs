@@ -102,10 +102,9 @@ fn pull_request_link(report: &RunReport) -> Option<String> {
     Some(link(&format!("#{number}"), report.pull_request_url.as_deref().unwrap_or("")))
 }
 
-/// Returns the step that ended the run, counted from 1.
+/// Returns the first step that made the run fail, counted from 1.
 fn failing_step(report: &RunReport) -> Option<(usize, &StepReport)> {
-    let ended = |s: &StepReport| !matches!(s.status, StepStatus::Succeeded | StepStatus::Skipped);
-    (1..).zip(&report.steps).find(|(_, step)| ended(step))
+    (1..).zip(&report.steps).find(|(_, step)| step.failed())
 }
 
 fn how_it_ended(step: &StepReport) -> String {
@@ -279,8 +278,12 @@ fn result_json(report: &RunReport, changes: usize, name: usize) -> Value {
         .iter()
         .take(MAX_ROWS)
         .map(|s| {
-            json!({ "name": text(&s.name), "status": s.status, "exit_code": s.exit_code,
-                    "duration_ms": s.duration_ms })
+            let mut step = json!({ "name": text(&s.name), "status": s.status, "exit_code": s.exit_code,
+                                   "duration_ms": s.duration_ms });
+            if s.tolerated {
+                step["tolerated"] = true.into();
+            }
+            step
         })
         .collect();
     let listed: Vec<Value> = report

@@ -121,7 +121,7 @@ pub(super) fn step_table(steps: &[StepReport]) -> String {
     let mut out = String::from("| # | Step | Result | Exit code | Time |\n|--:|---|---|--:|--:|\n");
     for (number, step) in (1..).zip(steps.iter().take(MAX_ROWS)) {
         let name = inline_within(&step.name, 160);
-        let (result, exit) = (result_cell(step.status), exit_cell(step));
+        let (result, exit) = (result_cell(step), exit_cell(step));
         let time =
             if step.status == StepStatus::Skipped { "–".to_owned() } else { duration(step.duration_ms) };
         let _ = writeln!(out, "| {number} | {name} | {result} | {exit} | {time} |");
@@ -132,8 +132,12 @@ pub(super) fn step_table(steps: &[StepReport]) -> String {
     out
 }
 
-fn result_cell(status: StepStatus) -> String {
-    let sign = match status {
+fn result_cell(step: &StepReport) -> String {
+    let word = step.status.word();
+    if step.tolerated {
+        return format!("⚠️ {word}, and the run went on");
+    }
+    let sign = match step.status {
         StepStatus::Succeeded => "✅",
         StepStatus::Failed
         | StepStatus::WallTimeout
@@ -143,7 +147,7 @@ fn result_cell(status: StepStatus) -> String {
         StepStatus::Stopped => "⏹️",
         StepStatus::Skipped => "➖",
     };
-    format!("{sign} {}", status.word())
+    format!("{sign} {word}")
 }
 
 fn exit_cell(step: &StepReport) -> String {

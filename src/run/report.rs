@@ -24,7 +24,7 @@ pub enum StepStatus {
     OverDisk,
     /// Was ended because the run was stopped.
     Stopped,
-    /// Never started, because an earlier step ended the run.
+    /// Never started: an earlier step failed, or the step's own condition did not hold.
     Skipped,
 }
 
@@ -39,7 +39,7 @@ impl StepStatus {
             Self::OverMemory => "over its memory",
             Self::OverDisk => "over its disk space",
             Self::Stopped => "stopped",
-            Self::Skipped => "not started",
+            Self::Skipped => "skipped",
         }
     }
 }
@@ -51,6 +51,9 @@ pub struct StepReport {
     pub name: String,
     /// Tells how the step ended.
     pub status: StepStatus,
+    /// Tells that the step failed and the run went on as if it had not, as its brief says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tolerated: bool,
     /// Holds bash's exit code; `None` when a limit ended it, or when it never started. In a sandbox a
     /// code from 129 to 192 stands here and as `signal`, since bubblewrap does not tell them apart.
     pub exit_code: Option<i32>,
@@ -60,6 +63,13 @@ pub struct StepReport {
     pub duration_ms: u64,
     /// Holds what was printed, within bounds.
     pub log: LogSummary,
+}
+
+impl StepReport {
+    /// Tells whether the step makes its run fail.
+    pub fn failed(&self) -> bool {
+        !self.tolerated && !matches!(self.status, StepStatus::Succeeded | StepStatus::Skipped)
+    }
 }
 
 /// What is kept of a step's output: bytes are counted after redaction, text is lossy UTF-8.

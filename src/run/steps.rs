@@ -26,6 +26,8 @@ pub struct StepsOrder<'a> {
     pub read_only: Vec<(PathBuf, PathBuf)>,
     /// Holds the lane's secrets: the variables that the steps get, and their values.
     pub secrets: &'a [(String, SecretString)],
+    /// Holds the cluster and credential that `kubectl` steps get, and no others; `None` for none.
+    pub kubeconfig: Option<&'a SecretString>,
     /// Masks the secrets that the server knows.
     pub redactor: Redactor,
     /// Is filled where the lane has a list of what can be reached.

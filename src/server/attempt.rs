@@ -11,10 +11,11 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::watch;
-use crate::brief::{Brief, BriefId, text_digest};
+use crate::authorize::steps;
+use crate::brief::{Brief, BriefId, Timeout, Work, text_digest};
 use crate::config::Network;
 use crate::crash;
-use crate::error::log_internal;
+use crate::error::{UserError, log_internal};
 use crate::judge::{honeytoken, output_contract};
 use crate::lane::{LaneError, ProcessLane, Slot};
 use crate::publish::diff::{Shown, summarize};
@@ -102,6 +103,7 @@ pub fn blank_report(run_id: &str, brief_id: &BriefId, brief: Option<&Brief>, tex
     let skipped = |name: &str| StepReport {
         name: name.to_owned(),
         status: StepStatus::Skipped,
+        tolerated: false,
         exit_code: None,
         signal: None,
         duration_ms: 0,
@@ -159,6 +161,9 @@ async fn work(
     if let Some(problem) = output_contract::refuse_declared(declared(order.brief), &contract.protected) {
         return Err(problem.into());
     }
+    if let Err(UserError { code, message, help }) = steps::decide(order.brief, order.lane.config()) {
+        return Err(problem(code, message, &help).into());
+    }
     let base = base_commit(order)?;
     report.base_commit = Some(base.to_string());
     crash::point("checked-out.before-commit");
@@ -205,20 +210,29 @@ async fn in_workspace(
     crash::point("checked-out.before-record");
     let secrets = order.lane.read_secrets().await;
     let secrets = secrets.map_err(|error| lane_problem(&order.brief.executor, &error.into()))?;
-    let redactor = watch::prepare(order, dirs, &secrets)?;
-    let steps = StepsOrder {
+    let kubeconfig = if order.brief.steps.iter().any(|step| matches!(step.work, Work::Kubectl { .. })) {
+        let read = order.lane.read_kubeconfig().await;
+        read.map_err(|error| lane_problem(&order.brief.executor, &error.into()))?
+    } else {
+        None
+    };
+    let of_cluster = kubeconfig.iter().flat_map(|kubeconfig| &kubeconfig.secrets);
+    let masked_values = secrets.iter().map(|(_, value)| value).chain(of_cluster);
+    let redactor = watch::prepare(order, dirs, masked_values)?;
+    let ordered = StepsOrder {
         run: order.run_id,
         steps: &order.brief.steps,
         workdir: &order.brief.workdir,
         dirs,
         read_only: vec![(order.mirror.objects_path(), PathBuf::from(SANDBOX_OBJECTS))],
         secrets: &secrets,
+        kubeconfig: kubeconfig.as_ref().map(|kubeconfig| &kubeconfig.text),
         redactor: redactor.clone(),
         network: NetworkLog::watched(Arc::new(redactor.watch())),
     };
-    let (ran, watch) = (watch::run_steps(order, &steps, progress).await, redactor.watch());
+    let (ran, watch) = (watch::run_steps(order, &ordered, progress).await, redactor.watch());
     if matches!(order.lane.config().network, Network::Listed(_)) {
-        let mut network = steps.network.report();
+        let mut network = ordered.network.report();
         network.mask(|host| masked(&redactor, host));
         report.network = Some(network);
     }
@@ -231,7 +245,7 @@ async fn in_workspace(
     crash::point("collected.before-commit");
     let changeset = look((order, contract), report, dirs, base, &redactor).await?;
     crash::point("collected.before-record");
-    let problem = step_problem(&report.steps)
+    let problem = step_problem(&report.steps, order)
         .or_else(|| output_contract::judge(declared(order.brief), &changeset).problem());
     Ok((changeset, problem))
 }
@@ -323,12 +337,19 @@ fn declared(brief: &Brief) -> &[String] {
     brief.pull_request().map_or(&[], |output| output.files.as_slice())
 }
 
-/// Tells why a run failed by the step that ended it.
-fn step_problem(steps: &[StepReport]) -> Option<Problem> {
-    let (at, step) = steps.iter().enumerate().find(|(_, step)| step.status != StepStatus::Succeeded)?;
+/// Tells why a run failed by the first step that did.
+fn step_problem(steps: &[StepReport], order: Order<'_>) -> Option<Problem> {
+    let (at, step) = steps.iter().enumerate().find(|(_, step)| step.failed())?;
+    let own_time = order.brief.steps.get(at).and_then(|step| step.timeout.as_ref()).map(Timeout::seconds);
+    let by_own_time = own_time.is_some_and(|own| own < order.lane.config().limits.wall_seconds);
     let named = format!("Step {} (`{}`)", at + 1, step.name);
     let seconds = step.duration_ms / 1000;
     Some(match (step.status, step.exit_code, step.signal) {
+        (StepStatus::WallTimeout, ..) if by_own_time => problem(
+            "step-timeout",
+            format!("{named} was ended after {seconds} s, by its own `timeout`."),
+            "Make the step shorter or split it, or give it a longer `timeout`.",
+        ),
         (StepStatus::WallTimeout, ..) => problem(
             "step-timeout",
             format!("{named} was ended after {seconds} s, the lane's limit for one step."),

@@ -218,7 +218,7 @@ pub(super) fn context(task: &ClaimedTask) -> CommentContext {
 
 /// Returns what interrupted the steps, if something did that is worth another run.
 fn interrupted(steps: &[StepReport]) -> Option<Interruption> {
-    let step = steps.iter().find(|step| step.status != StepStatus::Succeeded)?;
+    let step = steps.iter().find(|step| step.failed())?;
     let timed_out = matches!(step.status, StepStatus::WallTimeout | StepStatus::IdleTimeout);
     let failed = step.status == StepStatus::Failed;
     (timed_out || failed).then(|| interruption(timed_out, step.exit_code, step.signal)).flatten()
@@ -287,7 +287,7 @@ mod tests {
 
     fn step(status: StepStatus, exit_code: Option<i32>, signal: Option<i32>) -> StepReport {
         let log = LogSummary::default();
-        StepReport { name: "s".to_owned(), status, exit_code, signal, duration_ms: 1, log }
+        StepReport { name: "s".to_owned(), status, tolerated: false, exit_code, signal, duration_ms: 1, log }
     }
 
     #[test]
@@ -317,13 +317,25 @@ mod tests {
     }
 
     #[test]
-    fn only_the_step_that_ended_the_run_is_looked_at() {
+    fn only_the_first_step_that_failed_is_looked_at() {
         let fine = step(StepStatus::Succeeded, Some(0), None);
         let killed = step(StepStatus::Failed, Some(137), Some(9));
         let skipped = step(StepStatus::Skipped, None, None);
-        assert_eq!(interrupted(&[fine.clone(), killed, skipped.clone()]), Some(Interruption::Exit137));
+        assert_eq!(
+            interrupted(&[fine.clone(), killed.clone(), skipped.clone()]),
+            Some(Interruption::Exit137)
+        );
         let failed = step(StepStatus::Failed, Some(1), None);
-        assert_eq!(interrupted(&[fine.clone(), failed, skipped]), None);
+        assert_eq!(interrupted(&[fine.clone(), failed.clone(), skipped.clone()]), None);
+        let mut tolerated = killed.clone();
+        tolerated.tolerated = true;
+        assert_eq!(interrupted(&[fine.clone(), tolerated.clone()]), None);
+        assert_eq!(
+            interrupted(&[tolerated, failed.clone(), killed.clone()]),
+            None,
+            "the first is no interruption"
+        );
+        assert_eq!(interrupted(&[skipped, killed, failed]), Some(Interruption::Exit137));
         assert_eq!(interrupted(&[fine]), None);
         assert_eq!(interrupted(&[step(StepStatus::IdleTimeout, None, None)]), Some(Interruption::TimeOut));
         assert_eq!(interrupted(&[step(StepStatus::Stopped, None, None)]), None);

@@ -200,8 +200,10 @@ fn mark_step(engine: &Engine, report: &mut RunReport) {
     }
     for (index, step) in report.steps.iter_mut().enumerate() {
         match last {
-            // A step begins only when those before it have succeeded.
-            Some(last) if index < last => step.status = StepStatus::Succeeded,
+            // A clean-up step may have left out some before it; how those ended that began is not known.
+            Some(last) if index < last && dirs.step_log(index).exists() => {
+                step.status = StepStatus::Succeeded
+            }
             Some(last) if index == last => (step.status, step.duration_ms) = (StepStatus::Stopped, 1),
             _ => {}
         }

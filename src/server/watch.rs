@@ -12,15 +12,15 @@ use crate::run::steps::{StepEvent, StepsOrder};
 use crate::run::workspace::RunDirs;
 
 /// Puts honeytokens into the run's home, and makes what masks and recognizes them.
-pub(super) fn prepare(
+pub(super) fn prepare<'a>(
     order: Order<'_>,
     dirs: &RunDirs,
-    secrets: &[(String, SecretString)],
+    secrets: impl Iterator<Item = &'a SecretString>,
 ) -> Result<Redactor, Problem> {
     let honeytokens = Honeytokens::fresh().and_then(|fresh| fresh.plant(&dirs.home).map(|()| fresh));
     let honeytokens = honeytokens.map_err(|error| internal("a run's honeytokens cannot be made", &error))?;
-    let all = order.secrets.iter().chain(secrets.iter().map(|(_, value)| value));
-    Redactor::watching(all.map(|secret| secret.expose_secret()), honeytokens.values())
+    let own = order.secrets.iter().map(|secret| secret.expose_secret());
+    Redactor::watching(own.chain(secrets.map(|secret| secret.expose_secret())), honeytokens.values())
         .map_err(|error| internal("the redactor cannot be made", &error))
 }
 

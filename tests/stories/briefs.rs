@@ -63,6 +63,8 @@ fn good_briefs_are_taken() {
         assert!(!briefs.is_empty(), "{} holds no brief", name(&file));
         for brief in briefs {
             assert!(schema_takes(&brief), "the JSON Schema refuses {}", name(&file));
+            let written = brief::write::yaml(&brief);
+            assert_eq!(brief::parse_document(&written).as_ref(), Ok(&brief), "{}: {written}", name(&file));
         }
     }
 }
@@ -152,8 +154,8 @@ fn the_example_of_the_protocol_is_read_as_written() {
     assert_eq!(brief.executor, "devbox-codex");
     assert_eq!(brief.repo.to_string(), "HirakuArai/vpm-mini");
     assert_eq!(brief.workdir, "~/work/vpm-mini");
-    assert!(brief.steps[0].shell.starts_with("set -e\nNS=$(kubectl"));
-    assert!(brief.steps[0].shell.ends_with("スクリプト呼び出しなど\n"), "{:?}", brief.steps[0].shell);
+    assert!(brief.steps[0].work.shown().1.starts_with("set -e\nNS=$(kubectl"));
+    assert!(brief.steps[0].work.shown().1.ends_with("スクリプト呼び出しなど\n"), "{:?}", brief.steps[0].work);
     let pr = brief.pull_request().unwrap();
     assert_eq!(pr.files, ["reports/metrics-echo/metrics_echo_ready_status_p3-2.md"]);
     assert_eq!(pr.link_issue, Some(774));
@@ -167,7 +169,7 @@ fn a_text_may_hold_several_briefs() {
 }
 
 fn check(files: &[PathBuf], json: bool, stdin: &str) -> (u8, String) {
-    let args = CheckArgs { files: files.to_vec(), json, commands: false, config: None };
+    let args = CheckArgs { files: files.to_vec(), json, ..CheckArgs::default() };
     let mut out = Vec::new();
     let code = check::run_with(&args, &GuardConfig::default(), &mut stdin.as_bytes(), &mut out);
     (code, String::from_utf8(out).unwrap())
@@ -255,7 +257,14 @@ fn takes(schema: &serde_json::Value, value: &serde_json::Value) -> bool {
     if let Some(wanted) = schema.get("const") {
         return wanted == value;
     }
+    if let Some(any) = schema.get("anyOf") {
+        return any.as_array().unwrap().iter().any(|schema| takes(schema, value));
+    }
+    if let Some(words) = schema.get("enum") {
+        return words.as_array().unwrap().contains(value);
+    }
     match schema["type"].as_str().unwrap() {
+        "boolean" => value.is_boolean(),
         "string" => value.as_str().is_some_and(|text| {
             let length = text.chars().count();
             limit("minLength").is_none_or(|least| length >= least)
@@ -273,6 +282,18 @@ fn takes(schema: &serde_json::Value, value: &serde_json::Value) -> bool {
                 && list.iter().all(|item| takes(&schema["items"], item))
         }),
         "object" => value.as_object().is_some_and(|map| {
+            if let Some(names) = schema.get("propertyNames") {
+                let pattern = regex::Regex::new(names["pattern"].as_str().unwrap()).unwrap();
+                let fine = |(name, value): (&String, &_)| {
+                    pattern.is_match(name) && takes(&schema["additionalProperties"], value)
+                };
+                return map.iter().all(fine);
+            }
+            let has = |name: &serde_json::Value| map.contains_key(name.as_str().unwrap());
+            let kinds = schema.get("oneOf").and_then(|kinds| kinds.as_array());
+            if kinds.is_some_and(|kinds| kinds.iter().filter(|kind| has(&kind["required"][0])).count() != 1) {
+                return false;
+            }
             let properties = schema["properties"].as_object().unwrap();
             schema["required"].as_array().unwrap().iter().all(|name| map.contains_key(name.as_str().unwrap()))
                 && map

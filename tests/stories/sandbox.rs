@@ -86,11 +86,8 @@ impl Rig {
         scripts: &[&str],
         events: impl Fn(StepEvent) + Send + Sync,
     ) -> Result<Vec<StepReport>, LaneError> {
-        let steps: Vec<Step> = scripts
-            .iter()
-            .enumerate()
-            .map(|(at, shell)| Step { name: format!("step {at}"), shell: (*shell).into() })
-            .collect();
+        let steps: Vec<Step> =
+            scripts.iter().enumerate().map(|(at, shell)| Step::shell(format!("step {at}"), *shell)).collect();
         let lane = ProcessLane::new(self.config.clone());
         let slot = lane.claim_slot().await?;
         let order = StepsOrder {
@@ -100,6 +97,7 @@ impl Rig {
             dirs: &self.dirs,
             read_only: self.read_only.clone(),
             secrets: &self.lane_secrets,
+            kubeconfig: None,
             redactor: Redactor::new(&self.secrets).unwrap(),
             network: self.network.clone(),
         };
@@ -173,7 +171,7 @@ async fn without_bubblewrap_nothing_runs() {
     let lane = ProcessLane::with_search_path(rig.config.clone(), empty.path().as_os_str());
     let told = lane.probe(rig.runs_root()).await.unwrap_err();
     assert!(told.reason.contains("bwrap") && told.help.contains("apt-get install"), "{told}");
-    let steps = [Step { name: "never".into(), shell: "echo ran > ran".into() }];
+    let steps = [Step::shell("never", "echo ran > ran")];
     let redactor = Redactor::new(&rig.secrets).unwrap();
     let order = StepsOrder {
         run: &rig.run,
@@ -182,6 +180,7 @@ async fn without_bubblewrap_nothing_runs() {
         dirs: &rig.dirs,
         read_only: Vec::new(),
         secrets: &[],
+        kubeconfig: None,
         redactor,
         network: NetworkLog::default(),
     };

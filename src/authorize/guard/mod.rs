@@ -25,7 +25,7 @@ use std::fmt;
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
-use crate::brief::Brief;
+use crate::brief::{Brief, Work};
 use crate::config::GuardConfig;
 use rules::Rules;
 use walk::Walk;
@@ -121,7 +121,10 @@ pub fn table(brief: &Brief, config: &GuardConfig) -> VerdictTable {
     let rules = Rules::new(config, &brief.workdir);
     let mut walk = Walk::new(&rules);
     for (at, step) in brief.steps.iter().enumerate() {
-        walk.step(at + 1, &step.shell);
+        match &step.work {
+            Work::Shell { shell } => walk.step(at + 1, shell),
+            work => walk.program(at + 1, work, &step.env),
+        }
     }
     VerdictTable { rows: walk.rows }
 }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
-use crate::brief::{RepoName, Step};
+use crate::brief::{RepoName, Step, parse_document};
 
 fn brief(scripts: &[&str]) -> Brief {
     Brief {
@@ -10,7 +10,7 @@ fn brief(scripts: &[&str]) -> Brief {
         repo: RepoName { owner: "o".into(), name: "r".into() },
         branch: "main".into(),
         workdir: "~/work/r".into(),
-        steps: scripts.iter().map(|shell| Step { name: "s".into(), shell: (*shell).into() }).collect(),
+        steps: scripts.iter().map(|shell| Step::shell("s", *shell)).collect(),
         outputs: Vec::new(),
         context_header: None,
         notes: None,
@@ -312,6 +312,38 @@ fn is_inert(markdown: &str) -> bool {
         Event::Text(_) | Event::SoftBreak => true,
         _ => false,
     })
+}
+
+#[rstest]
+#[case::python("python: print(1)", "python3 ? what a Python script does is only known in the run")]
+#[case::python_not_listed(
+    "python: print(1)\n    interpreter: python3.11",
+    "python3.11 - the binary is not in"
+)]
+#[case::make("make: docs\n    variables: { TO: html }", "make + the allow lists let it pass")]
+#[case::make_elsewhere("make: docs\n    variables: { TO: /etc/x }", "make - the path `/etc/x` is not in")]
+#[case::make_path("make: docs\n    env: { PATH: . }", "make ? `PATH` is set")]
+#[case::kubectl("kubectl: [get, pods, -n, 'a;b', $(rm)]", "kubectl + the allow lists let it pass")]
+#[case::kubectl_verb("kubectl: [delete, pods]", "kubectl - the subcommand `delete` is not in")]
+fn steps_of_other_kinds_are_one_command_each(#[case] step: &str, #[case] wanted: &str) {
+    let text = format!(
+        "executor: a\nrepo: o/r\nbranch: main\nworkdir: ~/x\nsteps:\n  - name: a\n    {step}\noutputs:\n  - type: \
+         pr\n    title: t\n    commit_message: m\n    files: [a]\n"
+    );
+    let config = GuardConfig {
+        allowed_binaries: ["python3", "make", "kubectl"].map(str::to_owned).into(),
+        allowed_subcommands: vec!["kubectl get".into()],
+        ..GuardConfig::default()
+    };
+    let rows = table(&parse_document(&text).unwrap(), &config).rows;
+    let [row] = rows.as_slice() else { panic!("{rows:?}") };
+    let mark = match row.verdict {
+        Verdict::Allowed => '+',
+        Verdict::Undecided => '?',
+        Verdict::Denied => '-',
+    };
+    let told = format!("{} {mark} {}", row.binary.as_deref().unwrap_or_default(), row.reason);
+    assert!(told.starts_with(wanted), "{told}");
 }
 
 proptest! {

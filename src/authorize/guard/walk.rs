@@ -1,5 +1,7 @@
 //! Goes through the syntax tree of a step and finds each simple command, wherever it stands.
 
+use std::collections::BTreeMap;
+
 use tree_sitter::Node;
 
 use super::call::{Call, Folder};
@@ -9,6 +11,7 @@ use super::rules::{Meaning, Rules, base};
 use super::script::{Script, moves};
 use super::word::Word;
 use super::{MAX_ROWS, Row, Verdict};
+use crate::brief::Work;
 
 /// How many statements, expansions and commands may nest, over all scripts within scripts.
 const MAX_DEPTH: usize = 100;
@@ -35,9 +38,35 @@ impl<'r, 'c> Walk<'r, 'c> {
     pub(super) fn step(&mut self, step: usize, source: &str) {
         self.step = step;
         self.script(source, None, &Folder::Known(self.rules.root.clone()));
+        self.end_step();
+    }
+
+    fn end_step(&mut self) {
         if self.full && self.rows.len() == MAX_ROWS {
             self.rows.push(self.undecided(1, "there are more commands than are listed"));
         }
+    }
+
+    /// Judges the one command of a step that is no shell script, with the variables that it sets.
+    pub(super) fn program(&mut self, step: usize, work: &Work, env: &BTreeMap<String, String>) {
+        self.step = step;
+        let call = Call {
+            line: 1,
+            words: work.words().iter().map(|word| Word::literal(word)).collect(),
+            assigned: env.keys().cloned().collect(),
+            odd: match work {
+                Work::Python { .. } => Some("what a Python script does is only known in the run"),
+                _ => None,
+            },
+            external: true,
+            ..Call::default()
+        };
+        if let Some(row) =
+            self.rules.judge(step, &call, &Folder::Known(self.rules.root.clone()), Meaning::Program)
+        {
+            self.push(row);
+        }
+        self.end_step();
     }
 
     fn script(&mut self, source: &str, line: Option<usize>, folder: &Folder) {

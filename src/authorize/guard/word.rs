@@ -39,7 +39,6 @@ impl Word {
     }
 
     /// Makes a word that is what it shows.
-    #[cfg(test)]
     pub(super) fn literal(text: &str) -> Self {
         Self { shown: text.to_owned(), value: Value::Literal(text.to_owned()), quoted: false }
     }

@@ -2,10 +2,14 @@
 
 mod branch;
 mod files;
+mod kubectl;
+mod step;
 mod workdir;
 
 pub use branch::{MAX_BRANCH_BYTES, branch};
 pub use files::{MAX_PART_BYTES, MAX_PATH_BYTES, file_path, overlap};
+pub use kubectl::kubectl;
+pub use step::{interpreter, make_target, make_variable, script, timeout, variable, when};
 pub use workdir::{MAX_WORKDIR_BYTES, workdir};
 
 use super::characters::{misleads_in_a_name, quote};
@@ -131,21 +135,6 @@ pub fn title(title: &str) -> Result<(), Problem> {
     one_line("`title`", title, MAX_TITLE_CHARS)
 }
 
-/// Checks a step's script: not blank. Its size is bounded by the brief's.
-///
-/// # Errors
-/// Tells that it is blank.
-pub fn shell(script: &str) -> Result<(), Problem> {
-    if script.trim().is_empty() {
-        return Err(Problem::new(
-            codes::EMPTY_VALUE,
-            "`shell` is empty.",
-            "Write a bash script behind `shell: |`, indented deeper than `shell`.",
-        ));
-    }
-    Ok(())
-}
-
 /// Checks a commit message: a first line of 256 characters at most, and none of the trailers that
 /// the publisher writes ([`RESERVED_TRAILERS`]) at the start of a later line.
 ///
@@ -241,6 +230,6 @@ mod tests {
         {
             assert_eq!(commit_message(forged).unwrap_err().code, codes::RESERVED_TRAILER, "{forged}");
         }
-        assert_eq!(shell("\n  \n").unwrap_err().code, codes::EMPTY_VALUE);
+        assert_eq!(script("shell", "\n  \n").unwrap_err().code, codes::EMPTY_VALUE);
     }
 }

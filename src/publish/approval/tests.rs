@@ -4,7 +4,7 @@ use super::super::comment::tests::assert_sound;
 use super::super::inert::tests::hostile;
 use super::*;
 use crate::authorize::permission::Permission;
-use crate::brief::{BriefId, Source, SourceKind, parse_document};
+use crate::brief::{BriefId, Source, SourceKind, Step, Timeout, When, Work, parse_document};
 
 const DIGEST: &str = "0123456789abcdef0123456789abcdef";
 const BASE: &str = "1111111111111111111111111111111111111111";
@@ -107,10 +107,10 @@ fn what_changed_is_told_first_and_verdicts_stand_below_the_steps() {
 fn a_script_that_finds_no_room_is_not_cut_silently() {
     let (row, mut brief) = (row(), brief());
     let line = "echo line\n";
-    brief.steps[0].shell = line.repeat(1_000);
+    brief.steps[0].work = Work::Shell { shell: line.repeat(1_000) };
     let told = approval_comment(&asked(&row, &brief), Standing::Asked(&[]));
     assert!(told.matches(line).count() == 1_000 && !told.contains("find no room here"), "{told}");
-    brief.steps[0].shell = line.repeat(6_000);
+    brief.steps[0].work = Work::Shell { shell: line.repeat(6_000) };
     let told = approval_comment(&asked(&row, &brief), Standing::Asked(&[]));
     let left = (6_000 - told.matches(line).count()) * line.len();
     assert!(left > 0 && told.contains(&format!("{left} bytes of this step find no room here")), "{left}");
@@ -118,6 +118,29 @@ fn a_script_that_finds_no_room_is_not_cut_silently() {
     let asked = Asked { verdicts: Some(&table), ..asked(&row, &brief) };
     let told = approval_comment(&asked, Standing::Asked(&[]));
     assert!(told.contains("finds no room here") && chars(&told) < 65_536);
+}
+
+#[test]
+fn what_steps_of_each_kind_do_is_shown_with_their_settings() {
+    let (row, mut brief) = (row(), brief());
+    let kinds = [
+        Work::Python { python: "print(1)\n".into(), interpreter: Some("python3.11".into()) },
+        Work::Make { make: vec!["docs".into()], variables: [("TO".to_owned(), "a b".to_owned())].into() },
+        Work::Kubectl { kubectl: vec!["get".into(), "pods".into()] },
+    ];
+    let steps = kinds.into_iter().map(|work| Step { work, ..Step::shell("s", "") });
+    brief.steps = steps.collect();
+    brief.steps[2].when = When::Always;
+    brief.steps[2].timeout = Timeout::read("10m");
+    brief.steps[2].env = [("TZ".to_owned(), "UTC".to_owned())].into();
+    let told = approval_comment(&asked(&row, &brief), Standing::Asked(&[]));
+    for shown in [
+        "```yaml\ninterpreter: python3.11\n```\n\n```python\nprint(1)\n```",
+        "```sh\nmake docs 'TO=a b'\n```",
+        "```yaml\nif: always()\ntimeout: 10m\nenv:\n  TZ: \"UTC\"\n```\n\n```sh\nkubectl get pods\n```",
+    ] {
+        assert!(told.contains(shown), "{shown}\n{told}");
+    }
 }
 
 #[test]
@@ -189,7 +212,7 @@ proptest! {
         let (mut row, mut brief) = (row(), brief());
         (row.author, row.requested_by) = (text.clone(), text.clone());
         (brief.branch, brief.steps[0].name) = (text.clone(), text.clone());
-        brief.steps[0].shell = format!("first\n{}", shell.repeat(times));
+        brief.steps[0].work = Work::Shell { shell: format!("first\n{}", shell.repeat(times)) };
         brief.steps = vec![brief.steps[0].clone(); steps];
         let table = "x".repeat(20_000);
         let asked = Asked { verdicts: Some(&table), ..asked(&row, &brief) };

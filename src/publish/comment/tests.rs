@@ -24,7 +24,7 @@ pub(in crate::publish) fn step(
 ) -> StepReport {
     let duration_ms = if status == StepStatus::Skipped { 0 } else { 1_234 };
     let log = LogSummary { total_bytes: tail.len() as u64, omitted_bytes: 0, tail: tail.into() };
-    StepReport { name: name.into(), status, exit_code, signal: None, duration_ms, log }
+    StepReport { name: name.into(), status, tolerated: false, exit_code, signal: None, duration_ms, log }
 }
 
 fn change(path: &str, kind: ChangeKind, declared: bool) -> ChangeSummary {
@@ -190,7 +190,7 @@ prop_compose! {
         let status = [StepStatus::Succeeded, StepStatus::Failed, StepStatus::WallTimeout, StepStatus::IdleTimeout,
                       StepStatus::OverMemory, StepStatus::OverDisk, StepStatus::Stopped, StepStatus::Skipped][kind];
         let log = LogSummary { total_bytes, omitted_bytes: 0, tail: tail.repeat(repeat) };
-        StepReport { name: name.repeat(1 + repeat / 8), status, exit_code: exit, signal, duration_ms, log }
+        StepReport { name: name.repeat(1 + repeat / 8), status, tolerated: kind % 3 == 1, exit_code: exit, signal, duration_ms, log }
     }
 }
 
