@@ -10,6 +10,7 @@ pub mod digest;
 pub mod extract;
 mod fields;
 pub mod misplaced;
+pub mod outputs;
 mod read;
 mod report;
 pub mod schema;
@@ -28,6 +29,7 @@ pub use diagnostic::{Diagnostic, Severity, Snippet, render_markdown};
 pub use digest::{BriefId, Digest, text_digest};
 pub use extract::{Extraction, Fence, extract};
 pub use misplaced::{Misplaced, Place};
+pub use outputs::{CommentOutput, CommentText, Output, PullRequestOutput, ReportOutput};
 pub use source::{Source, SourceKind};
 
 /// The longest text that is looked through for briefs, in bytes. GitHub takes bodies of 65,536
@@ -131,13 +133,6 @@ pub struct Brief {
     pub notes: Option<String>,
 }
 
-impl Brief {
-    /// Returns the pull request that the brief asks for, if it asks for one.
-    pub fn pull_request(&self) -> Option<&PullRequestOutput> {
-        self.outputs.iter().map(|Output::Pr(pr)| pr).next()
-    }
-}
-
 /// One entry of `steps`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
@@ -145,27 +140,6 @@ pub struct Step {
     pub name: String,
     /// Holds the bash script.
     pub shell: String,
-}
-
-/// One entry of `outputs`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum Output {
-    /// Asks for one pull request with one commit.
-    Pr(PullRequestOutput),
-}
-
-/// A `pr` output.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PullRequestOutput {
-    /// Holds the pull request's title.
-    pub title: String,
-    /// Holds the commit's message without trailers.
-    pub commit_message: String,
-    /// Holds the paths, relative to the repository's root, that the run must change, and no others.
-    pub files: Vec<String>,
-    /// Names an issue of the same repository that the pull request refers to.
-    pub link_issue: Option<u64>,
 }
 
 /// A repository's name on GitHub.

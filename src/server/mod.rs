@@ -34,6 +34,7 @@ mod republish;
 mod rescan;
 mod retention;
 pub mod running;
+mod texts;
 mod watch;
 mod withdraw;
 

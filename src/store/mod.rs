@@ -19,6 +19,7 @@ mod marks;
 #[cfg(test)]
 mod model_test;
 pub mod models;
+mod pushes;
 mod retention;
 mod runs;
 mod sources;

@@ -2,10 +2,15 @@
 
 mod branch;
 mod files;
+mod outputs;
 mod workdir;
 
 pub use branch::{MAX_BRANCH_BYTES, branch};
 pub use files::{MAX_PART_BYTES, MAX_PATH_BYTES, file_path, overlap};
+pub use outputs::{
+    BRANCH_PREFIX, MAX_BODY_CHARS, MAX_LABEL_CHARS, MAX_LOGIN_CHARS, REPORTS, body, branch_name, label,
+    login, report_path,
+};
 pub use workdir::{MAX_WORKDIR_BYTES, workdir};
 
 use super::characters::{misleads_in_a_name, quote};
