@@ -1,6 +1,7 @@
 //! Publishing a judged run: one commit, one branch, one pull request, and comments, each looked up first.
 
 mod branch;
+mod git;
 mod outputs;
 mod signed;
 
@@ -22,9 +23,7 @@ use crate::publish::pull_request::{PullRequestText, pr_body, pr_title};
 use crate::queue::task::Event;
 use crate::run::changeset::{Changeset, CommitId};
 use crate::run::contract::Contract;
-use crate::run::mirror::Remote;
 use crate::run::output::OutputReport;
-use crate::run::push::PushOutcome;
 use crate::run::report::{Problem, RunReport, RunStatus};
 use crate::server::attempt::{blank_report, internal, problem};
 use crate::store::StoreError;
@@ -208,7 +207,7 @@ async fn publish_once(
         Standing::Free | Standing::Made(_) | Standing::Foreign(_) => None,
     };
     for wanted in onto.into_iter().chain([changeset.base_commit]) {
-        fetch_commit(server, task, place, wanted).await?;
+        git::fetch_commit(server, task, place, wanted).await?;
     }
     let put = match standing {
         Standing::Made(made) => Ok(made),
@@ -225,7 +224,7 @@ async fn publish_once(
                 let wanted = signed::Wanted { built, base, changes, message: &message, branch };
                 signed::publish(server, task, place, wanted, &standing).await?
             } else {
-                push(server, task, place, (built, branch, onto), attempts).await?.map(|()| built)
+                git::push(server, task, place, (built, branch, onto), attempts).await?.map(|()| built)
             }
         }
     };
@@ -276,30 +275,6 @@ async fn publish_once(
     }
 }
 
-/// Fetches a commit that the work is built on, where the mirror does not have it: the mirror may be
-/// younger than the run.
-async fn fetch_commit(
-    server: &Server,
-    task: &ClaimedTask,
-    place: Place<'_>,
-    commit: CommitId,
-) -> Result<(), Failure> {
-    let id = task.brief.source.repository_id;
-    let fatal = |what: &str, error: &dyn std::fmt::Display| Failure::Final(internal(what, error));
-    let mirror = server.mirrors.mirror(id).map_err(|error| fatal("the mirror cannot be opened", &error))?;
-    if mirror.repository().is_ok_and(|repository| repository.find_commit(commit.oid()).is_ok()) {
-        return Ok(());
-    }
-    let token = server.github.git_token(place.installation, id).await.map_err(failure)?;
-    let remote = Remote::http(&server.github.git_url(place.repository))
-        .map_err(|error| fatal("the repository has no usable address", &error))?;
-    if let Err(error) = mirror.fetch(&remote, Some(&token)).await {
-        server.github.forget_git_token(place.installation, id).await;
-        return Err(Failure::Passing(error.to_string(), 0));
-    }
-    Ok(())
-}
-
 /// Takes the pull request that the App itself opened from this branch before, though the branch is not
 /// at this run's commit: the store was restored from a copy that is older than the pull request.
 async fn published_before(
@@ -320,38 +295,6 @@ async fn published_before(
             Ok(opened)
         }
         None => Err(Failure::Final(branch::conflict(branch, &found, false))),
-    }
-}
-
-/// Pushes the commit as a new branch, or onto the commit that the branch is at. The inner error is the commit that the branch is at already.
-async fn push(
-    server: &Server,
-    task: &ClaimedTask,
-    place: Place<'_>,
-    (commit, branch, onto): (CommitId, &str, Option<CommitId>),
-    attempts: i64,
-) -> Result<Result<(), String>, Failure> {
-    let id = task.brief.source.repository_id;
-    let token = server.github.git_token(place.installation, id).await.map_err(failure)?;
-    let fatal = |what: &str, error: &dyn std::fmt::Display| Failure::Final(internal(what, error));
-    let mirror = server.mirrors.mirror(id).map_err(|error| fatal("the mirror cannot be opened", &error))?;
-    let remote = Remote::http(&server.github.git_url(place.repository))
-        .map_err(|error| fatal("the repository has no usable address", &error))?;
-    crash::point("branch-pushed.before-commit");
-    let recorded = server.store.record_push(id, branch, &commit.to_string(), &task.run_id).await;
-    recorded.map_err(|error| passing(&error))?;
-    match mirror.push_onto(&remote, Some(&token), (commit, onto), branch).await {
-        Ok(PushOutcome::Pushed | PushOutcome::AlreadyThere) => Ok(Ok(())),
-        Ok(PushOutcome::Conflict { found }) => Ok(Err(found)),
-        Ok(PushOutcome::Rejected { reason }) => Err(Failure::Final(refused("push-rejected", &reason))),
-        Err(error) => {
-            server.github.forget_git_token(place.installation, id).await;
-            // The first time, the token may have ended; it is made anew for the second.
-            if error.is_forbidden() && attempts > 0 {
-                return Err(Failure::Final(refused("push-rejected", &error.to_string())));
-            }
-            Err(Failure::Passing(error.to_string(), 0))
-        }
     }
 }
 

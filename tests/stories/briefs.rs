@@ -255,7 +255,12 @@ fn takes(schema: &serde_json::Value, value: &serde_json::Value) -> bool {
     if let Some(wanted) = schema.get("const") {
         return wanted == value;
     }
-    match schema["type"].as_str().unwrap() {
+    let one_of = |takes: &dyn Fn(&serde_json::Value) -> bool| {
+        schema["oneOf"].as_array().is_none_or(|all| all.iter().filter(|one| takes(one)).count() == 1)
+    };
+    let Some(kind) = schema["type"].as_str() else { return one_of(&|one| takes(one, value)) };
+    match kind {
+        "boolean" => value.is_boolean(),
         "string" => value.as_str().is_some_and(|text| {
             let length = text.chars().count();
             limit("minLength").is_none_or(|least| length >= least)
@@ -274,7 +279,15 @@ fn takes(schema: &serde_json::Value, value: &serde_json::Value) -> bool {
         }),
         "object" => value.as_object().is_some_and(|map| {
             let properties = schema["properties"].as_object().unwrap();
-            schema["required"].as_array().unwrap().iter().all(|name| map.contains_key(name.as_str().unwrap()))
+            let has = |schema: &serde_json::Value| {
+                schema["required"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .all(|name| map.contains_key(name.as_str().unwrap()))
+            };
+            has(schema)
+                && one_of(&has)
                 && map
                     .iter()
                     .all(|(name, value)| properties.get(name).is_some_and(|schema| takes(schema, value)))

@@ -52,12 +52,12 @@ async fn a_pull_request_gets_all_that_it_is_asked_to_have() {
     );
     assert_eq!(pull.assignees, ["maria"]);
     let html = comrak::markdown_to_html(&pull.body, &comrak::Options::default());
-    assert!(pull.body.contains("## Why") && html.contains("<h3>What ran</h3>"), "{}", pull.body);
-    assert!(
-        !pull.body.contains("@maria wants") && !pull.body.contains("#1.") && !html.contains("<img"),
-        "{}",
-        pull.body
-    );
+    assert!(html.contains("<h3>What ran</h3>"), "the open code block swallows the rest: {}", pull.body);
+    let asked = pull.body.split("### What ran").next().unwrap();
+    assert!(asked.contains("## Why") && asked.contains("wants it"), "{asked}");
+    for acting in ["@maria", "#1", "<img"] {
+        assert!(!asked.contains(acting), "{acting}: {asked}");
+    }
 }
 
 #[tokio::test]
@@ -329,6 +329,18 @@ async fn what_github_does_not_sign_is_not_published_where_it_must_be() {
     assert_eq!(result["problem"]["code"], "commit-unverified", "{}", comment.body);
     assert_eq!(town.sim.branches(REPO).len(), 1);
     town.sim.sign_commits(true);
+    town.sim.comment(REPO, issue, "maria", "/work publish").unwrap();
+    town.told(issue, "### ✅ Success").await;
+}
+
+#[tokio::test]
+async fn another_tree_than_was_built_here_is_not_published() {
+    let town = Town::with_lanes(SIGNED).await;
+    town.sim.spoil_trees(true);
+    let (issue, comment, result) = told(&town, &asking("echo x > x.txt", &pr(""))).await;
+    assert_eq!(result["problem"]["code"], "commit-differs", "{}", comment.body);
+    assert_eq!(town.sim.branches(REPO).len(), 1);
+    town.sim.spoil_trees(false);
     town.sim.comment(REPO, issue, "maria", "/work publish").unwrap();
     town.told(issue, "### ✅ Success").await;
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod read;
 pub(crate) mod schema;
+mod values;
 
 use std::borrow::Cow;
 
@@ -48,13 +49,13 @@ pub struct PullRequestOutput {
     #[serde(default)]
     pub draft: bool,
     /// Names the labels that it gets.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
     /// Names the people, by login, who are asked to review it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reviewers: Vec<String>,
     /// Names the people, by login, to whom it is assigned.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assignees: Vec<String>,
     /// Names the branch of the pull request, below `codex-brief/`; without it, the brief has one of its own.
     #[serde(default)]

@@ -72,6 +72,11 @@ impl GithubSim {
         self.core.write().signs_commits = signs;
     }
 
+    /// Lets GitHub make other trees by the API than it was asked for, as a defect of it would, or not.
+    pub fn spoil_trees(&self, spoils: bool) {
+        self.core.write().spoils_trees = spoils;
+    }
+
     /// Takes every protection of branches away.
     ///
     /// # Errors

@@ -53,6 +53,8 @@ pub struct World {
     pub(crate) silences: Vec<Silence>,
     /// Whether commits that an App makes by the API are signed.
     pub(crate) signs_commits: bool,
+    /// Whether trees that are made by the API hold a file more than was asked for.
+    pub(crate) spoils_trees: bool,
     /// How far this GitHub's clock is ahead of the machine's.
     pub(crate) clock: TimeDelta,
     pub(crate) rate: HashMap<String, (i64, u64)>,
@@ -75,6 +77,7 @@ impl World {
             faults: Vec::new(),
             silences: Vec::new(),
             signs_commits: true,
+            spoils_trees: false,
             clock: TimeDelta::zero(),
             rate: HashMap::new(),
             outbox,

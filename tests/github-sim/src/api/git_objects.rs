@@ -124,6 +124,10 @@ async fn make_tree(
         }
         entries.push(NewEntry { path: entry.path, mode, object });
     }
+    if world.spoils_trees {
+        let object = repo_git::object(&repo.path, &repo_git::blob(&repo.path, b"")?);
+        entries.push(NewEntry { path: "spoilt".to_owned(), mode: 0o100_644, object });
+    }
     let made = repo_git::tree(&repo.path, new.base_tree.as_deref(), entries);
     let sha =
         made.map_err(|error| Refusal::new(422, format!("GitRPC::BadObjectState: {}", error.message())))?;
