@@ -8,7 +8,7 @@
 //! effect and before that is recorded. What these are for each stands in `docs/development.md`.
 
 /// Names all points.
-pub const POINTS: [&str; 45] = [
+pub const POINTS: [&str; 48] = [
     "received.before-commit",
     "received.before-effect",
     "received.before-record",
@@ -48,6 +48,9 @@ pub const POINTS: [&str; 45] = [
     "pr-opened.before-commit",
     "pr-opened.before-effect",
     "pr-opened.before-record",
+    "output-commented.before-commit",
+    "output-commented.before-effect",
+    "output-commented.before-record",
     "comment-written.before-commit",
     "comment-written.before-effect",
     "comment-written.before-record",
@@ -105,7 +108,7 @@ mod tests {
     fn each_transition_has_its_three_points() {
         let names: BTreeSet<&str> = POINTS.into_iter().collect();
         let transitions: BTreeSet<&str> = names.iter().filter_map(|name| name.split('.').next()).collect();
-        assert_eq!((names.len(), transitions.len()), (45, 15));
+        assert_eq!((names.len(), transitions.len()), (48, 16));
         for transition in transitions {
             for place in ["commit", "effect", "record"] {
                 assert!(names.contains(format!("{transition}.before-{place}").as_str()), "{transition}");

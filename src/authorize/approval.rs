@@ -227,6 +227,8 @@ mod tests {
                     approval_rule: "server".to_owned(),
                     network: Network::None,
                     network_rule: "server".to_owned(),
+                    commit: lane.commit,
+                    commit_rule: "server".to_owned(),
                     limits: lane.limits.clone(),
                     protected_paths: Vec::new(),
                     budget: Budget::default(),

@@ -14,8 +14,8 @@ use self::narrow::{Said, ago};
 use super::permission::Permission;
 use crate::brief::RepoName;
 use crate::config::{
-    Approval, AuthorizeConfig, Budget, Gate, LaneConfig, Limits, MinimumPermission, Network, PolicySection,
-    RepositoryFile, Team, TextSource,
+    Approval, AuthorizeConfig, Budget, CommitWay, Gate, LaneConfig, Limits, MinimumPermission, Network,
+    PolicySection, RepositoryFile, Team, TextSource,
 };
 use crate::error::UserError;
 
@@ -71,6 +71,10 @@ pub struct Bounds {
     pub network: Network,
     /// Names the rule that set the network.
     pub network_rule: String,
+    /// Tells how its commit comes to GitHub.
+    pub commit: CommitWay,
+    /// Names the rule that says so.
+    pub commit_rule: String,
     /// Bounds its steps.
     pub limits: Limits,
     /// Lists files that it may not change, beside those that nobody may.

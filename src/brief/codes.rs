@@ -114,7 +114,7 @@ codes! {
     TIMEOUT = "brief-timeout";
     /// Says that an output is of a type that is not served.
     OUTPUT_TYPE = "brief-output-type";
-    /// Says that a brief asks for more than one pull request.
+    /// Says that a brief has more than one `pr` output.
     SEVERAL_PRS = "brief-several-prs";
     /// Says that a path is not one inside the repository.
     FILE_PATH = "brief-file-path";
@@ -126,6 +126,24 @@ codes! {
     FILE_TWICE = "brief-file-twice";
     /// Says that a path lies inside another one.
     FILE_OVERLAP = "brief-file-overlap";
+    /// Says that a brief has more outputs than [`super::outputs::MAX_OUTPUTS`].
+    TOO_MANY_OUTPUTS = "brief-too-many-outputs";
+    /// Says that a comment has no text, or two.
+    COMMENT_TEXT = "brief-comment-text";
+    /// Says that a path is not one that a report can have.
+    REPORT_PATH = "brief-report-path";
+    /// Says that a branch is not below the server's own.
+    BRANCH_NAME = "brief-branch-name";
+    /// Says that a value is not a label's name.
+    LABEL = "brief-label";
+    /// Says that a value is not the name of a person's account.
+    LOGIN = "brief-login";
+    /// Says that a list has more entries than GitHub takes.
+    TOO_MANY_ENTRIES = "brief-too-many-entries";
+    /// Says that a list names something twice.
+    LISTED_TWICE = "brief-listed-twice";
+    /// Says that a value is neither `true` nor `false`.
+    TRUTH_VALUE = "brief-truth-value";
     /// Says that a value is not an issue's number.
     LINK_ISSUE = "brief-link-issue";
     /// Says that a commit message holds a trailer that only the publisher writes.

@@ -48,6 +48,10 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("commit", "commit_message"),
     ("paths", "files"),
     ("issue", "link_issue"),
+    ("head", "branch_name"),
+    ("text", "body"),
+    ("file", "body_file"),
+    ("file", "path"),
     ("context", "context_header"),
     ("note", "notes"),
     ("description", "notes"),
@@ -182,7 +186,8 @@ fn nearest(name: &str, fields: &'static [Field]) -> Option<&'static str> {
     if let Some(field) = known(&plain) {
         return Some(field);
     }
-    if let Some(field) = OTHER_NAMES.iter().find(|(other, _)| *other == plain).and_then(|(_, own)| known(own))
+    if let Some(field) =
+        OTHER_NAMES.iter().filter(|(other, _)| *other == plain).find_map(|(_, own)| known(own))
     {
         return Some(field);
     }
@@ -211,6 +216,7 @@ fn example(field: &str) -> String {
         "name" => " build the report",
         "shell" => " make report",
         "type" => " pr",
+        "path" => " reports/status.md",
         "title" | "commit_message" => " \"Add the report\"",
         _ => "",
     };

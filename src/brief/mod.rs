@@ -11,6 +11,7 @@ mod entries;
 pub mod extract;
 mod fields;
 pub mod misplaced;
+pub mod outputs;
 mod read;
 mod read_step;
 mod report;
@@ -32,6 +33,7 @@ pub use diagnostic::{Diagnostic, Severity, Snippet, render_markdown};
 pub use digest::{BriefId, Digest, text_digest};
 pub use extract::{Extraction, Fence, extract};
 pub use misplaced::{Misplaced, Place};
+pub use outputs::{CommentOutput, CommentText, Output, PullRequestOutput, ReportOutput};
 pub use source::{Source, SourceKind};
 pub use step::{Step, Timeout, When, Work};
 
@@ -134,34 +136,6 @@ pub struct Brief {
     pub context_header: Option<String>,
     /// Holds remarks for people; kept and shown, never interpreted.
     pub notes: Option<String>,
-}
-
-impl Brief {
-    /// Returns the pull request that the brief asks for, if it asks for one.
-    pub fn pull_request(&self) -> Option<&PullRequestOutput> {
-        self.outputs.iter().map(|Output::Pr(pr)| pr).next()
-    }
-}
-
-/// One entry of `outputs`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum Output {
-    /// Asks for one pull request with one commit.
-    Pr(PullRequestOutput),
-}
-
-/// A `pr` output.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PullRequestOutput {
-    /// Holds the pull request's title.
-    pub title: String,
-    /// Holds the commit's message without trailers.
-    pub commit_message: String,
-    /// Holds the paths, relative to the repository's root, that the run must change, and no others.
-    pub files: Vec<String>,
-    /// Names an issue of the same repository that the pull request refers to.
-    pub link_issue: Option<u64>,
 }
 
 /// A repository's name on GitHub.

@@ -5,9 +5,11 @@
 
 use serde_json::{Value, json};
 
+use super::outputs::MAX_OUTPUTS;
+use super::outputs::schema::{comment, pull_request, report};
 use super::step::When;
-use super::validate::{MAX_BRANCH_BYTES, MAX_ISSUE_NUMBER, MAX_PATH_BYTES, MAX_WORKDIR_BYTES};
-use super::{MAX_FILES, MAX_LINE_CHARS, MAX_STEPS, MAX_TITLE_CHARS};
+use super::validate::{MAX_BRANCH_BYTES, MAX_WORKDIR_BYTES};
+use super::{MAX_LINE_CHARS, MAX_STEPS};
 
 /// The dialect of JSON Schema that the document is written in.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -18,7 +20,7 @@ pub fn json_schema() -> Value {
     json!({
         "$schema": DIALECT,
         "title": "codex-brief",
-        "description": "A codex-brief block: what to run, where, and which pull request shall come of it.",
+        "description": "A codex-brief block: what to run, where, and what shall come of it.",
         "type": "object",
         "additionalProperties": false,
         "required": ["executor", "repo", "branch", "workdir", "steps", "outputs"],
@@ -35,11 +37,11 @@ pub fn json_schema() -> Value {
                 "items": step(),
             },
             "outputs": {
-                "description": "What shall come of the run: one pull request.",
+                "description": "What shall come of the run: a pull request, comments, reports.",
                 "type": "array",
                 "minItems": 1,
-                "maxItems": 1,
-                "items": pull_request(),
+                "maxItems": MAX_OUTPUTS,
+                "items": { "oneOf": [pull_request(), comment(), report()] },
             },
             "context_header": {
                 "description": "Context for people and models; kept and shown, never interpreted.",
@@ -177,50 +179,6 @@ fn variables(description: &str) -> Value {
     })
 }
 
-fn pull_request() -> Value {
-    json!({
-        "description": "A pull request with one commit that holds exactly the declared files.",
-        "type": "object",
-        "additionalProperties": false,
-        "required": ["type", "title", "commit_message", "files"],
-        "properties": {
-            "type": { "description": "The type of output; pr is the only one.", "const": "pr" },
-            "title": {
-                "description": "The pull request's title, in one line.",
-                "type": "string",
-                "minLength": 1,
-                "maxLength": MAX_TITLE_CHARS,
-                "pattern": r"^[^\n]+$",
-            },
-            "commit_message": {
-                "description": "The commit's message, without the trailers that the publisher adds.",
-                "type": "string",
-                "minLength": 1,
-                "pattern": format!(r"^[^\n]{{1,{MAX_TITLE_CHARS}}}(\n|$)"),
-            },
-            "files": {
-                "description": "The files that the run must change, and no others: paths from the repository's root. Patterns are not served.",
-                "type": "array",
-                "minItems": 1,
-                "maxItems": MAX_FILES,
-                "uniqueItems": true,
-                "items": {
-                    "type": "string",
-                    "minLength": 1,
-                    "maxLength": MAX_PATH_BYTES,
-                    "pattern": r"^[^/\\*?\n][^\\*?\n]*$",
-                },
-            },
-            "link_issue": {
-                "description": "The number of an issue of the same repository that the pull request refers to.",
-                "type": "integer",
-                "minimum": 1,
-                "maximum": MAX_ISSUE_NUMBER,
-            },
-        },
-    })
-}
-
 fn example() -> Value {
     json!({
         "executor": "devbox-codex",
@@ -234,6 +192,10 @@ fn example() -> Value {
             "commit_message": "reports: add the status",
             "files": ["reports/status.md"],
             "link_issue": 774,
+            "labels": ["documentation"],
+        }, {
+            "type": "comment",
+            "body": "The status of this week is on its way.",
         }],
     })
 }
@@ -243,7 +205,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::super::fields::Field;
-    use super::super::read::{BRIEF_FIELDS, PR_FIELDS};
+    use super::super::outputs::read::{COMMENT_FIELDS, PR_FIELDS, REPORT_FIELDS};
+    use super::super::read::BRIEF_FIELDS;
     use super::super::read_step::STEP_FIELDS;
     use super::*;
 
@@ -260,8 +223,14 @@ mod tests {
     fn the_schema_has_the_fields_of_the_parser() {
         let schema = json_schema();
         let step = &schema["properties"]["steps"]["items"];
-        let output = &schema["properties"]["outputs"]["items"];
-        for (object, fields) in [(&schema, BRIEF_FIELDS), (step, STEP_FIELDS), (output, PR_FIELDS)] {
+        let outputs = &schema["properties"]["outputs"]["items"]["oneOf"];
+        for (object, fields) in [
+            (&schema, BRIEF_FIELDS),
+            (step, STEP_FIELDS),
+            (&outputs[0], PR_FIELDS),
+            (&outputs[1], COMMENT_FIELDS),
+            (&outputs[2], REPORT_FIELDS),
+        ] {
             let names: BTreeSet<&str> =
                 object["properties"].as_object().unwrap().keys().map(String::as_str).collect();
             assert_eq!(names, fields.iter().map(|field| field.name).collect());

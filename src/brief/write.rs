@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::fields::not_a_text;
-use super::{Brief, Output, Step, When, Work};
+use super::{Brief, CommentText, Output, PullRequestOutput, Step, When, Work};
 
 /// Returns a brief as a fenced block for a comment.
 pub fn fenced(brief: &Brief) -> String {
@@ -33,16 +33,53 @@ pub fn yaml(brief: &Brief) -> String {
     out.push_str("\nsteps:\n");
     brief.steps.iter().for_each(|one| step(&mut out, one));
     out.push_str("\noutputs:\n");
-    for Output::Pr(pr) in &brief.outputs {
-        out.push_str("  - type: pr\n");
-        let _ = writeln!(out, "    title: {}", in_quotes(&pr.title));
-        text(&mut out, "    ", "commit_message", &pr.commit_message);
-        list(&mut out, "files", &pr.files);
-        if let Some(issue) = pr.link_issue {
-            let _ = writeln!(out, "    link_issue: {issue}");
-        }
-    }
+    brief.outputs.iter().for_each(|one| output(&mut out, one));
     out
+}
+
+fn output(out: &mut String, output: &Output) {
+    let link_issue = match output {
+        Output::Pr(pr) => {
+            out.push_str("  - type: pr\n");
+            pull_request(out, pr);
+            pr.link_issue
+        }
+        Output::Comment(comment) => {
+            out.push_str("  - type: comment\n");
+            match &comment.text {
+                CommentText::Body(body) => text(out, "    ", "body", body),
+                CommentText::File(path) => field(out, "    ", "body_file", path),
+            }
+            comment.link_issue
+        }
+        Output::Report(report) => {
+            out.push_str("  - type: report\n");
+            field(out, "    ", "path", &report.path);
+            report.link_issue
+        }
+    };
+    if let Some(issue) = link_issue {
+        let _ = writeln!(out, "    link_issue: {issue}");
+    }
+}
+
+fn pull_request(out: &mut String, pr: &PullRequestOutput) {
+    let _ = writeln!(out, "    title: {}", in_quotes(&pr.title));
+    text(out, "    ", "commit_message", &pr.commit_message);
+    list(out, "files", &pr.files);
+    if let Some(body) = &pr.body {
+        text(out, "    ", "body", body);
+    }
+    if pr.draft {
+        out.push_str("    draft: true\n");
+    }
+    let lists = [("labels", &pr.labels), ("reviewers", &pr.reviewers), ("assignees", &pr.assignees)];
+    for (name, entries) in lists.into_iter().filter(|(_, entries)| !entries.is_empty()) {
+        list(out, name, entries);
+    }
+    if let Some(name) = &pr.branch_name {
+        field(out, "    ", "branch_name", name);
+    }
 }
 
 fn step(out: &mut String, step: &Step) {

@@ -290,7 +290,11 @@ fn summary(brief: &Brief) -> String {
     let outputs: Vec<String> = brief
         .outputs
         .iter()
-        .map(|Output::Pr(pr)| format!("pr with {}", counted(pr.files.len(), "file")))
+        .map(|output| match output {
+            Output::Pr(pr) => format!("pr with {}", counted(pr.files.len(), "file")),
+            Output::Comment(_) => "comment".to_owned(),
+            Output::Report(report) => format!("report {}", terminal::line(&report.path)),
+        })
         .collect();
     format!(
         "{} at {}, lane {}, {}, {}",

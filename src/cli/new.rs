@@ -197,7 +197,14 @@ fn complete<R: io::BufRead, W: Write>(
         ));
     }
     let repo: RepoName = repo.parse().map_err(|problem| unusable("--repo", &problem))?;
-    let output = PullRequestOutput { title, commit_message: message, files, link_issue: args.link_issue };
+    let link_issue = args.link_issue;
+    let output = PullRequestOutput {
+        title,
+        commit_message: message,
+        files,
+        link_issue,
+        ..PullRequestOutput::default()
+    };
     let outputs = vec![Output::Pr(output)];
     Ok(Brief { executor, repo, branch, workdir, steps, outputs, context_header: None, notes: None })
 }

@@ -267,6 +267,7 @@ impl Explained<'_> {
         }
         line("approval", format!("{} ({})", word(bounds.approval), bounds.approval_rule));
         line("network", format!("{} ({})", word(&bounds.network), bounds.network_rule));
+        line("commit", format!("{} ({})", word(bounds.commit), bounds.commit_rule));
         line("limits", format!("{} s a step, {} s without output", limits.wall_seconds, limits.idle_seconds));
         line("budget", budget(&bounds.budget));
         for path in &bounds.protected_paths {

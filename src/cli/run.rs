@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::brief::{
-    self, Brief, BriefId, Diagnostic, Fence, Origin, Source, SourceKind, Work, extract, text_digest,
+    self, Brief, BriefId, CommentText, Diagnostic, Fence, Origin, PullRequestOutput, Source, SourceKind,
+    Work, extract, text_digest,
 };
 use crate::config::LaneConfig;
 use crate::error::{UserError, log_internal};
@@ -19,6 +20,7 @@ use crate::publish::comment::{CommentContext, result_comment};
 use crate::publish::commit::{CommitRequest, Signature, build_commit};
 use crate::publish::diff;
 use crate::publish::message::commit_message;
+use crate::publish::outputs;
 use crate::publish::terminal;
 use crate::run::contract::Contract;
 use crate::run::mirror::{Mirror, Mirrors, Remote};
@@ -210,12 +212,30 @@ impl Bench {
             lines.push(format!("  step {:<4} {} ({does})", at + 1, step.name));
             lines.extend(step.settings().lines().map(|line| format!("              {line}")));
         }
+        for comment in brief.comments() {
+            let text = match &comment.text {
+                CommentText::Body(text) => format!("{} characters", text.chars().count()),
+                CommentText::File(path) => format!("from {path}"),
+            };
+            let place = comment.link_issue.map_or("its thread".to_owned(), |issue| format!("#{issue}"));
+            lines.push(format!("  comment   in {place}, {text}"));
+        }
         if let Some(output) = brief.pull_request() {
             let subject = output.commit_message.lines().next().unwrap_or_default();
             lines.push(format!("  commit    {subject}"));
-            let branch = branch_name(output.link_issue, &output.title, &found.id.short());
-            lines.push(format!("  branch    {branch}"));
+            lines.push(format!("  branch    {}", branch_of(found, &output)));
             lines.push(format!("  files     {}", output.files.join(", ")));
+            let lists = [
+                ("labels", &output.labels),
+                ("reviewers", &output.reviewers),
+                ("assignees", &output.assignees),
+            ];
+            for (what, names) in lists.iter().filter(|(_, names)| !names.is_empty()) {
+                lines.push(format!("  {what:9} {}", names.join(", ")));
+            }
+            if output.draft {
+                lines.push("  draft     yes".to_owned());
+            }
         }
         super::print(&lines.join("\n"));
         base.is_some()
@@ -240,20 +260,23 @@ impl Bench {
             stop: &self.stop,
         };
         let mut judged = attempt(order, show).await;
-        if judged.report.status == RunStatus::Success
-            && let Err(error) = self.commit(found, lane.config(), &mut judged).await
-        {
-            judged.report.status = RunStatus::Failure;
-            judged.report.problem = Some(problem(
-                "branch-conflict",
-                format!("The branch cannot be made: {error:#}."),
-                "Look at the repository's branches and permissions, then run this again.",
-            ));
+        if judged.report.status == RunStatus::Success {
+            let committed = self.commit(found, lane.config(), &mut judged).await.map_err(|error| {
+                problem(
+                    "branch-conflict",
+                    format!("The branch cannot be made: {error:#}."),
+                    "Look at the repository's branches and permissions, then run this again.",
+                )
+            });
+            outputs::would_be_made(&mut judged.report, committed);
         }
         if judged.report.status != RunStatus::Success {
             self.keep_patch(found, &judged);
         }
         super::print(&for_terminal(&judged.report));
+        for text in outputs::comments_made(&judged.report, "you", &context()) {
+            super::print(&format!("\n── a comment, as it would be posted\n\n{}", without_hidden(&text)));
+        }
         judged.report.status == RunStatus::Success
     }
 
@@ -267,6 +290,7 @@ impl Bench {
         let contract = Contract::of(lane).map_err(anyhow::Error::msg)?;
         let request = CommitRequest {
             base: changeset.base_commit,
+            onto: None,
             changes: &changeset.entries,
             declared: &output.files,
             protected: &contract.protected,
@@ -275,7 +299,7 @@ impl Bench {
             time: report.ended_at_ms / 1000,
         };
         let commit = build_commit(&self.mirror.repository()?, &self.blobs, &request)?;
-        let branch = branch_name(output.link_issue, &output.title, &found.id.short());
+        let branch = branch_of(found, &output);
         match self.mirror.push(&self.remote, None, commit, &branch).await? {
             PushOutcome::Pushed | PushOutcome::AlreadyThere => {}
             PushOutcome::Conflict { found } => anyhow::bail!("{branch} is there already, at {found}"),
@@ -324,14 +348,26 @@ fn show(event: StepEvent) {
     }
 }
 
-/// Returns the result comment without the lines that only programs read.
-fn for_terminal(report: &RunReport) -> String {
-    let context = CommentContext {
+/// Names the branch that a brief's commit gets.
+fn branch_of(found: &Found, output: &PullRequestOutput) -> String {
+    let own = || branch_name(output.link_issue, &output.title, &found.id.short());
+    output.branch_name.clone().unwrap_or_else(own)
+}
+
+fn context() -> CommentContext {
+    CommentContext {
         server: "codex-brief run".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         source_url: None,
-    };
-    let comment = result_comment(report, &context);
+    }
+}
+
+/// Returns the result comment without the lines that only programs read.
+fn for_terminal(report: &RunReport) -> String {
+    without_hidden(&result_comment(report, &context()))
+}
+
+fn without_hidden(comment: &str) -> String {
     let shown = comment.lines().filter(|line| !line.starts_with("<!--"));
     shown.collect::<Vec<_>>().join("\n").trim_start().to_owned()
 }

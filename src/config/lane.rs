@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Approval, KubectlConfig};
+use super::{Approval, CommitWay, KubectlConfig};
 
 use super::secret::LaneSecret;
 
@@ -65,6 +65,9 @@ pub struct LaneConfig {
     /// Tells whether runs may change symbolic links.
     #[serde(default)]
     pub links: Taken,
+    /// Tells how the commit of a run comes to GitHub.
+    #[serde(default)]
+    pub commit: CommitWay,
     /// Bounds one step.
     #[serde(default)]
     pub limits: Limits,
@@ -91,6 +94,7 @@ impl LaneConfig {
             allow_protected: Vec::new(),
             binaries: Taken::default(),
             links: Taken::default(),
+            commit: CommitWay::default(),
             limits: Limits::default(),
         }
     }

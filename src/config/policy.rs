@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Approval, Limits, MinimumPermission, Network, invalid};
+use super::{Approval, CommitWay, Limits, MinimumPermission, Network, invalid};
 use crate::error::UserError;
 
 /// Bounds how many teams the repository's file may name: each is looked up at GitHub.
@@ -40,6 +40,8 @@ pub struct PolicySection {
     pub network: Option<Network>,
     /// Lists files that no brief may change, as patterns of `.gitignore`.
     pub protected_paths: Vec<String>,
+    /// Tells how commits come to GitHub.
+    pub commit: Option<CommitWay>,
     /// Bounds a step further than the lane does.
     pub limits: PolicyLimits,
     /// Bounds how much is run.

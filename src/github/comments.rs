@@ -14,6 +14,8 @@ struct Comment {
     id: u64,
     body: Option<String>,
     performed_via_github_app: Option<Id>,
+    #[serde(default)]
+    html_url: String,
 }
 
 impl GitHub {
@@ -30,6 +32,37 @@ impl GitHub {
             (by_app && comment.body.is_some_and(|body| body.starts_with(marker))).then_some(comment.id)
         };
         self.find(place.who(), &place.route(&format!("issues/{thread}/comments?")), own).await
+    }
+
+    /// Finds this App's own comment as [`Self::find_comment`] does, and returns its address.
+    pub async fn find_comment_page(
+        &self,
+        place: Place<'_>,
+        thread: u64,
+        marker: &str,
+    ) -> Result<Option<String>, GitHubError> {
+        let app_id = self.app_id();
+        let own = |comment: Comment| {
+            let by_app = comment.performed_via_github_app.is_some_and(|app| app.id == app_id);
+            (by_app && comment.body.is_some_and(|body| body.starts_with(marker))).then_some(comment.html_url)
+        };
+        self.find(place.who(), &place.route(&format!("issues/{thread}/comments?")), own).await
+    }
+
+    /// Writes a comment in a thread and returns its address.
+    pub async fn create_comment_page(
+        &self,
+        place: Place<'_>,
+        thread: u64,
+        body: &str,
+    ) -> Result<String, GitHubError> {
+        #[derive(Deserialize)]
+        struct Made {
+            html_url: String,
+        }
+        let (route, body) = (place.route(&format!("issues/{thread}/comments")), json!({"body": body}));
+        let made: Made = self.write(place.who(), Kind::Content, Method::POST, &route, &body).await?;
+        Ok(made.html_url)
     }
 
     /// Writes a comment in a thread and returns its id.

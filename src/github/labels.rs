@@ -78,7 +78,17 @@ impl GitHub {
 
     /// Puts a label on a thread; one that is on it stays.
     pub async fn add_label(&self, place: Place<'_>, thread: u64, name: &str) -> Result<(), GitHubError> {
-        let (route, body) = (place.route(&format!("issues/{thread}/labels")), json!({"labels": [name]}));
+        self.add_labels(place, thread, &[name.to_owned()]).await
+    }
+
+    /// Puts labels on a thread; those that are on it stay, and those that the repository lacks are made.
+    pub async fn add_labels(
+        &self,
+        place: Place<'_>,
+        thread: u64,
+        names: &[String],
+    ) -> Result<(), GitHubError> {
+        let (route, body) = (place.route(&format!("issues/{thread}/labels")), json!({"labels": names}));
         let _: Value = self.write(place.who(), Kind::Mark, Method::POST, &route, &body).await?;
         Ok(())
     }

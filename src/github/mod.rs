@@ -10,6 +10,7 @@ pub mod client;
 mod clock;
 mod comments;
 mod error;
+pub mod git_data;
 pub mod hook;
 pub mod installation;
 mod labels;

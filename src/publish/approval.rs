@@ -14,6 +14,7 @@ use super::comment::marker;
 use super::format::{
     Keep, block_within, chars, code_within, fair_shares, id_span, inline_within, link, sentence_within, short,
 };
+use super::outputs::outline;
 
 /// The external id of an approval's check run begins so; the digest follows.
 pub const CHECK_PREFIX: &str = "approval:";
@@ -130,6 +131,7 @@ pub fn approval_comment(asked: &Asked<'_>, standing: Standing<'_>) -> String {
     facts(&mut out, asked);
     if let Standing::Asked(_) = standing {
         steps(&mut out, asked.brief);
+        out.push_str(&asked.brief.map(outline).unwrap_or_default());
         match asked.verdicts {
             Some(verdicts) if chars(verdicts) <= MAX_VERDICTS => drop(write!(out, "{verdicts}\n\n")),
             Some(_) => out.push_str("⚠️ The table of what each command does finds no room here.\n\n"),
@@ -165,7 +167,7 @@ fn facts(out: &mut String, asked: &Asked<'_>) {
         line("Branch", &code_within(&brief.branch.replace('|', "\u{FFFD}"), 300));
     }
     line("Base commit", &id_span(asked.base_commit, 40));
-    if let Some(output) = asked.brief.and_then(Brief::pull_request) {
+    if let Some(output) = asked.brief.and_then(|brief| brief.pull_request()) {
         line("Files", &files(&output.files));
     }
     line("Digest", &id_span(asked.digest, 64));

@@ -13,6 +13,7 @@ use super::format::{
 };
 use super::inert::{html_comment_json, truncate_middle};
 use super::network::{network_json, network_section};
+use super::outputs::{outputs_json, outputs_section};
 
 /// Bounds a comment, in characters: GitHub refuses longer ones.
 pub const MAX_COMMENT_CHARS: usize = 65_536;
@@ -66,6 +67,7 @@ pub fn result_comment(report: &RunReport, context: &CommentContext) -> String {
     }
     body.push_str(&earlier_runs(report));
     let _ = writeln!(body, "\n{}", step_table(&report.steps));
+    body.push_str(&outputs_section(report));
     body.push_str(&network_section(report));
     body.push_str(&git_status(report));
     let footer = footer(report, context);
@@ -317,6 +319,7 @@ fn result_json(report: &RunReport, changes: usize, name: usize) -> Value {
         "changes": listed,
         "changes_total": report.changes.len(),
         "pull_request": report.pull_request,
+        "outputs": outputs_json(report, name),
         "earlier": earlier,
         "processes_left": report.processes_left,
         "network": report.network.as_ref().map(|network| network_json(network, changes, name)),

@@ -24,8 +24,11 @@ pub struct Signature {
 /// Everything that makes a commit; the same values make the same commit, by name.
 #[derive(Debug, Clone)]
 pub struct CommitRequest<'a> {
-    /// Names the only parent.
+    /// Names the commit that the changes were made on, and the parent where there is no other.
     pub base: CommitId,
+    /// Names the commit that the branch is at, where it is to go on from there: what the branch had stays in its
+    /// history, and the tree is that of the base with the changes all the same.
+    pub onto: Option<CommitId>,
     /// Holds the changed paths.
     pub changes: &'a [Change],
     /// Holds the declared paths, which the commit must change, and no others.
@@ -65,8 +68,7 @@ pub fn build_commit(
     request: &CommitRequest<'_>,
 ) -> Result<CommitId, CommitError> {
     request.changes.iter().try_for_each(|change| guard(blobs, request.protected, change))?;
-    let parent = repository.find_commit(request.base.oid())?;
-    let base = parent.tree()?;
+    let base = repository.find_commit(request.base.oid())?.tree()?;
     let tree = repository.find_tree(changed_tree(repository, &base, request.changes, blobs)?)?;
     let changed = diff::changed_paths(repository, &base, &tree)?;
     let declared: BTreeSet<Vec<u8>> = request.declared.iter().map(|path| path.as_bytes().to_vec()).collect();
@@ -80,8 +82,26 @@ pub fn build_commit(
     let time = Time::new(request.time, 0);
     let author = git2::Signature::new(&request.author.name, &request.author.email, &time)?;
     crash::point("commit-built.before-effect");
-    let id = repository.commit(None, &author, &author, request.message, &tree, &[&parent])?;
+    let parents = parents(repository, request.base, request.onto)?;
+    let parents = parents.iter().map(|id| repository.find_commit(id.oid())).collect::<Result<Vec<_>, _>>()?;
+    let parents: Vec<&git2::Commit<'_>> = parents.iter().collect();
+    let id = repository.commit(None, &author, &author, request.message, &tree, &parents)?;
     Ok(id.into())
+}
+
+/// Returns the parents of a commit on `onto`: the base is among them unless it is in that one's history, so that
+/// only what the run changed is a change.
+///
+/// # Errors
+/// Fails when the mirror does, or has not both commits.
+pub fn parents(
+    repository: &Repository,
+    base: CommitId,
+    onto: Option<CommitId>,
+) -> Result<Vec<CommitId>, git2::Error> {
+    let Some(onto) = onto.filter(|onto| *onto != base) else { return Ok(vec![base]) };
+    let within = repository.graph_descendant_of(onto.oid(), base.oid())?;
+    Ok(if within { vec![onto] } else { vec![onto, base] })
 }
 
 /// Holds once more what the collection refuses, because a changeset comes back from the store and,

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 /// Parts a reference for GitHub's eyes only; Dependabot and Renovate break theirs in the same way.
 /// An entity such as `&#64;` does not help: GitHub looks for mentions after the Markdown is rendered.
-const BREAK: char = '\u{200B}';
+pub(super) const BREAK: char = '\u{200B}';
 /// Is [`BREAK`] as it stands in Markdown and HTML, where a reader of the source can see it.
 const BREAK_ENTITY: &str = "&#8203;";
 
@@ -306,7 +306,7 @@ fn one_line(text: &str) -> String {
 
 /// Tells whether GitHub would act on the reference that the character at `at` starts: `@name`, `#1`,
 /// `GH-1`. Closing keywords need one of these, or an address.
-fn acts(chars: &[char], at: usize) -> bool {
+pub(super) fn acts(chars: &[char], at: usize) -> bool {
     let next = chars.get(at + 1);
     match chars[at] {
         '@' => next.is_some_and(|c| !c.is_whitespace()),
@@ -326,7 +326,7 @@ fn links(chars: &[char], at: usize) -> bool {
 }
 
 /// Tells whether `at` is the last `/` of an address of an issue, pull request or discussion.
-fn names_thread(chars: &[char], at: usize) -> bool {
+pub(super) fn names_thread(chars: &[char], at: usize) -> bool {
     chars[at] == '/'
         && chars.get(at + 1).is_some_and(char::is_ascii_digit)
         && ["/issues", "/pull", "/pulls", "/discussions"].iter().any(|w| ends_with_word(&chars[..at], w))
@@ -350,7 +350,7 @@ fn ends_with_word(chars: &[char], word: &str) -> bool {
 }
 
 /// Returns the length of the longest run of `mark` in `text`.
-fn longest_run(text: &str, mark: char) -> usize {
+pub(super) fn longest_run(text: &str, mark: char) -> usize {
     text.split(|c| c != mark).map(str::len).max().unwrap_or(0)
 }
 

@@ -7,6 +7,7 @@ use crate::config::LaneConfig;
 use crate::store::models::TaskView;
 
 use super::format::{code_within, short};
+use super::outputs::outline;
 
 /// Bounds the list of files, in entries.
 const MAX_FILES: usize = 50;
@@ -42,6 +43,7 @@ pub fn plan_part(
             _ => out.push('\n'),
         }
     }
+    out.push_str(&outline(brief));
     if let Some(commands) = commands {
         let _ = write!(out, "\n{commands}");
     }
@@ -76,8 +78,9 @@ mod tests {
             let mut brief = parse_document(include_str!("../../fixtures/briefs/good/flow-style.yaml")).unwrap();
             brief.branch.clone_from(&text);
             for output in &mut brief.outputs {
-                let crate::brief::Output::Pr(output) = output;
+                let crate::brief::Output::Pr(output) = output else { continue };
                 output.files.clone_from(&files);
+                output.body = Some(text.clone());
             }
             let mut task = task(TaskState::Queued);
             task.lane = text;

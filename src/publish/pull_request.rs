@@ -11,12 +11,16 @@ use super::format::{
     mode_change, short, step_table, utc,
 };
 use super::inert::{inert_plain_line, truncate_middle};
+use super::markdown::enclosed_within;
 
 /// Bounds a title, in characters: GitHub refuses longer ones.
 pub const MAX_TITLE_CHARS: usize = 256;
 
 /// Bounds the files that the body lists one a line.
 const MAX_FILES: usize = 100;
+
+/// Bounds what a brief says at the top of the body, in characters; its facts find room below.
+const MAX_BODY: usize = 40_000;
 
 /// What the body of a pull request is made of.
 #[derive(Debug, Clone, Copy)]
@@ -51,13 +55,19 @@ pub fn pr_body(input: &PullRequestText<'_>) -> String {
         link("this thread", input.thread_url),
         inline_within(input.requested_by, 100)
     );
-    if let Some(issue) = brief.pull_request().and_then(|pr| pr.link_issue) {
+    let asked = brief.pull_request();
+    if let Some(issue) = asked.as_ref().and_then(|pr| pr.link_issue) {
         let _ = writeln!(body, "\nRelated to #{issue}");
     }
-    body.push_str(&words_of_the_author(brief));
-    let _ = writeln!(body, "\n### What ran\n\n{}", step_table(&report.steps));
-    body.push_str(&files(report));
-    let _ = writeln!(body, "\n{}", facts(input));
+    let mut facts_below = words_of_the_author(brief);
+    let _ = writeln!(facts_below, "\n### What ran\n\n{}", step_table(&report.steps));
+    facts_below.push_str(&files(report));
+    let _ = writeln!(facts_below, "\n{}", facts(input));
+    if let Some(text) = asked.as_ref().and_then(|pr| pr.body.as_deref()) {
+        let room = MAX_COMMENT_CHARS.saturating_sub(chars(&body) + chars(&facts_below) + 2_000);
+        let _ = writeln!(body, "\n{}", enclosed_within(text, room.min(MAX_BODY)));
+    }
+    body.push_str(&facts_below);
     let footer = format!("\n<sub>{}</sub>\n", signature(context));
 
     let room = MAX_COMMENT_CHARS.saturating_sub(chars(&body) + chars(&footer) + 200);

@@ -31,6 +31,9 @@ pub struct CollectRequest<'a> {
     pub base: CommitId,
     /// Holds the declared paths: they count even where the ignore rules name them.
     pub declared: &'a [String],
+    /// Holds paths that are read for something else than the commit: where they are neither tracked nor declared,
+    /// they do not count, as if the ignore rules named them.
+    pub aside: &'a [String],
     /// Bounds the collection.
     pub limits: CollectLimits,
     /// Tells what is taken.
@@ -189,6 +192,7 @@ impl Collector<'_> {
             self.gone(path, base)?;
         }
         let tracked = base.is_some() && !entry.base_is(ObjectType::Tree);
+        let ignored = ignored || self.request.aside.iter().any(|aside| aside.as_bytes() == path);
         if ignored && !tracked && !self.declared.contains(path) {
             self.found.ignored += 1;
             return Ok(());

@@ -50,6 +50,22 @@ impl Mirror {
         commit: CommitId,
         branch: &str,
     ) -> Result<PushOutcome, GitError> {
+        self.push_onto(remote, token, (commit, None), branch).await
+    }
+
+    /// As [`Self::push`]; a branch that is at the second commit, which must be in the history of the first, goes on
+    /// to it.
+    ///
+    /// # Errors
+    /// As [`Self::push`]; a repository on this machine has no branch that goes on.
+    pub async fn push_onto(
+        &self,
+        remote: &Remote,
+        token: Option<&SecretString>,
+        (commit, onto): (CommitId, Option<CommitId>),
+        branch: &str,
+    ) -> Result<PushOutcome, GitError> {
+        let onto = onto.map(|onto| onto.to_string());
         let name =
             branch_ref(branch).ok_or_else(|| GitError::Refused(format!("{branch:?} is no branch name")))?;
         if let Some(path) = &remote.local {
@@ -59,7 +75,8 @@ impl Mirror {
             let done = tokio::task::spawn_blocking(local).await;
             return done.map_err(|error| GitError::Refused(error.to_string()))?;
         }
-        if let Some(found) = self.look_up(remote, token, &name).await? {
+        let found = self.look_up(remote, token, &name).await?;
+        if let Some(found) = found.filter(|found| Some(found) != onto.as_ref()) {
             return Ok(known(found, commit, PushOutcome::AlreadyThere));
         }
         crash::point("branch-pushed.before-effect");
@@ -68,7 +85,7 @@ impl Mirror {
             .token(&remote.url, token)
             .args(["--porcelain", "--no-verify", "--no-follow-tags", "--no-signed"])
             // An empty expectation: the branch must not exist.
-            .args([format!("--force-with-lease={name}:")])
+            .args([format!("--force-with-lease={name}:{}", onto.as_deref().unwrap_or_default())])
             .args(["--end-of-options", &remote.url, &format!("{commit}:{name}")])
             .output()
             .await;
@@ -78,7 +95,8 @@ impl Mirror {
             return Ok(PushOutcome::Pushed);
         }
         // Whatever went wrong, what the remote has now decides.
-        if let Some(found) = self.look_up(remote, token, &name).await? {
+        let found = self.look_up(remote, token, &name).await?;
+        if let Some(found) = found.filter(|found| Some(found) != onto.as_ref()) {
             return Ok(known(found, commit, PushOutcome::Pushed));
         }
         let output = pushed?;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::changeset::FileMode;
 use crate::run::network::NetworkReport;
+use crate::run::output::OutputReport;
 use crate::store::models::EarlierRun;
 
 /// How one step ended.
@@ -199,4 +200,7 @@ pub struct RunReport {
     /// Tells what the steps reached and what they were refused; `None` where the lane has no list.
     #[serde(default)]
     pub network: Option<NetworkReport>,
+    /// Holds each output that the brief asks for, in its order, once its steps have succeeded.
+    #[serde(default)]
+    pub outputs: Vec<OutputReport>,
 }

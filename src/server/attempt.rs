@@ -10,7 +10,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::watch;
+use super::{texts, watch};
 use crate::authorize::steps;
 use crate::brief::{Brief, BriefId, Timeout, Work, text_digest};
 use crate::config::Network;
@@ -25,6 +25,7 @@ use crate::run::collect::{CollectRequest, collect};
 use crate::run::contract::Contract;
 use crate::run::mirror::Mirror;
 use crate::run::network::NetworkLog;
+use crate::run::output::{OutputReport, comment_files};
 use crate::run::redact::Redactor;
 use crate::run::report::{LogSummary, Problem, RunReport, RunStatus, StepReport, StepStatus};
 use crate::run::steps::{StepEvent, StepsOrder};
@@ -133,6 +134,7 @@ pub fn blank_report(run_id: &str, brief_id: &BriefId, brief: Option<&Brief>, tex
         processes_left: None,
         bare: false,
         network: None,
+        outputs: Vec::new(),
     }
 }
 
@@ -158,7 +160,7 @@ async fn work(
 ) -> Result<(Changeset, Option<Problem>), Broken> {
     let contract = Contract::of(order.lane.config())
         .map_err(|error| internal("the lane's contract cannot be read", &error))?;
-    if let Some(problem) = output_contract::refuse_declared(declared(order.brief), &contract.protected) {
+    if let Some(problem) = output_contract::refuse_declared(&order.brief.declared(), &contract.protected) {
         return Err(problem.into());
     }
     if let Err(UserError { code, message, help }) = steps::decide(order.brief, order.lane.config()) {
@@ -246,7 +248,10 @@ async fn in_workspace(
     let changeset = look((order, contract), report, dirs, base, &redactor).await?;
     crash::point("collected.before-record");
     let problem = step_problem(&report.steps, order)
-        .or_else(|| output_contract::judge(declared(order.brief), &changeset).problem());
+        // Where no pull request is asked for, no change is taken, so none is judged.
+        .or_else(|| {
+            order.brief.pull_request().and_then(|pr| output_contract::judge(&pr.files, &changeset).problem())
+        });
     Ok((changeset, problem))
 }
 
@@ -259,9 +264,13 @@ async fn look(
     redactor: &Redactor,
 ) -> Result<Changeset, Problem> {
     let began = std::time::Instant::now();
+    let fine = step_problem(&report.steps, order).is_none();
     let (changeset, shown) = loop {
-        match look_once(order, contract, dirs, base, redactor).await {
-            Ok(Looked::Whole(changeset, shown)) => break (changeset, shown),
+        match look_once((order, contract), dirs, base, redactor, fine).await {
+            Ok(Looked::Whole(changeset, shown, outputs)) => {
+                report.outputs = outputs;
+                break (changeset, shown);
+            }
             Ok(Looked::Honeytoken(places)) => return Err(watch::alarm(order, &places)),
             // What the run made is only here; room may be made for it.
             Err(error) if is_full(&error) && !order.stop.is_cancelled() && began.elapsed() < LONGEST_FULL => {
@@ -295,21 +304,23 @@ fn is_full(error: &anyhow::Error) -> bool {
 
 /// What a run changed.
 enum Looked {
-    /// It may be judged.
-    Whole(Changeset, Shown),
+    /// It may be judged; with what is asked for, where all steps have succeeded.
+    Whole(Changeset, Shown, Vec<OutputReport>),
     /// Honeytokens stand in these places of it.
     Honeytoken(Vec<String>),
 }
 
 async fn look_once(
-    order: Order<'_>,
-    contract: &Contract,
+    (order, contract): (Order<'_>, &Contract),
     dirs: &RunDirs,
     base: CommitId,
     redactor: &Redactor,
+    fine: bool,
 ) -> anyhow::Result<Looked> {
     let (mirror, blobs, redactor) = (order.mirror.path().to_owned(), order.blobs.clone(), redactor.clone());
-    let (checkout, declared) = (dirs.checkout.clone(), declared(order.brief).to_vec());
+    let (checkout, declared) = (dirs.checkout.clone(), order.brief.declared());
+    let aside = comment_files(order.brief);
+    let mut outputs = if fine { OutputReport::planned(order.brief) } else { Vec::new() };
     let (limits, contract) = ((&order.lane.config().limits).into(), contract.clone());
     let looked = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
         let repository = git2::Repository::open_bare(mirror)?;
@@ -318,23 +329,21 @@ async fn look_once(
             repository: &repository,
             base,
             declared: &declared,
+            aside: &aside,
             limits,
             contract: &contract,
             blobs: &blobs,
         };
         let changeset = collect(&request)?;
-        let seen = honeytoken::in_changes(&changeset, &blobs, &redactor)?;
+        let mut seen = honeytoken::in_changes(&changeset, &blobs, &redactor)?;
+        seen.extend(texts::take(&mut outputs, &checkout, &redactor)?);
         if !seen.is_empty() {
             return Ok(Looked::Honeytoken(seen));
         }
         let shown = summarize(&repository, &blobs, &changeset, &declared, MOST_DIFF_BYTES)?;
-        Ok(Looked::Whole(changeset, shown))
+        Ok(Looked::Whole(changeset, shown, outputs))
     });
     looked.await?
-}
-
-fn declared(brief: &Brief) -> &[String] {
-    brief.pull_request().map_or(&[], |output| output.files.as_slice())
 }
 
 /// Tells why a run failed by the first step that did.

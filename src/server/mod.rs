@@ -37,6 +37,7 @@ mod rescan;
 mod retention;
 mod retry;
 pub mod running;
+mod texts;
 mod watch;
 mod withdraw;
 

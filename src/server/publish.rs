@@ -1,15 +1,21 @@
-//! Publishing a judged run: one commit, one branch, one pull request, each looked up first.
+//! Publishing a judged run: one commit, one branch, one pull request, and comments, each looked up first.
+
+mod branch;
+mod git;
+mod outputs;
+mod signed;
 
 use super::intake::LookError;
 use super::locate::locate_anew;
 use super::{Server, access, approval, conclude, execute};
-use crate::authorize::policy::Bounds;
+use crate::authorize::policy::{Bounds, Decision};
 use crate::brief::{self, Brief, Origin, PullRequestOutput};
-use crate::config::LaneConfig;
+use crate::config::{CommitWay, LaneConfig};
 use crate::crash;
 use crate::error::log_internal;
 use crate::github::GitHubError;
 use crate::github::installation::{Place, PullRequest};
+use crate::github::pulls::NewPullRequest;
 use crate::publish::branch::branch_name;
 use crate::publish::commit::{CommitRequest, Signature, build_commit};
 use crate::publish::message::commit_message;
@@ -17,11 +23,12 @@ use crate::publish::pull_request::{PullRequestText, pr_body, pr_title};
 use crate::queue::task::Event;
 use crate::run::changeset::{Changeset, CommitId};
 use crate::run::contract::Contract;
-use crate::run::mirror::Remote;
-use crate::run::push::PushOutcome;
+use crate::run::output::OutputReport;
 use crate::run::report::{Problem, RunReport, RunStatus};
 use crate::server::attempt::{blank_report, internal, problem};
+use crate::store::StoreError;
 use crate::store::models::{ClaimedTask, JudgedRun};
+use branch::Standing;
 
 /// How often publishing is tried while GitHub fails; with the waits between, more than a day.
 const MOST_ATTEMPTS: i64 = 300;
@@ -64,34 +71,65 @@ pub(super) async fn publish(server: &Server, run: &JudgedRun, attempts: i64) -> 
         return Published::Ended(Event::Failed, Box::new(report));
     };
     // An earlier version of the server judged failed runs, too.
-    let (Some(output), Some(changeset), RunStatus::Success) =
-        (brief.pull_request(), &changeset, report.status)
-    else {
+    let (Some(changeset), RunStatus::Success) = (&changeset, report.status) else {
         let event = if report.status == RunStatus::Success { Event::Succeeded } else { Event::Failed };
         return Published::Ended(event, Box::new(report));
     };
-    let order = (&run.task, &brief, output);
-    match publish_once(server, order, &mut report, changeset, attempts).await {
-        Ok(pull_request) => {
-            report.pull_request = Some(pull_request.number);
-            report.pull_request_url = Some(pull_request.html_url);
-            Published::Ended(Event::Succeeded, Box::new(report))
-        }
+    if report.outputs.is_empty() {
+        report.outputs = OutputReport::planned(&brief);
+    }
+    match make(server, (&run.task, &brief), &mut report, changeset, attempts).await {
+        Ok(refused) => outputs::end(report, refused),
         Err(Failure::Passing(why, least)) if attempts + 1 < MOST_ATTEMPTS => {
             let doubled = (1_000_i64 << attempts.clamp(0, 9)).min(300_000);
             Published::Later(why, least.max(doubled))
         }
         Err(Failure::Passing(why, _)) => {
-            refuse(report, refused("pull-request-refused", &format!("GitHub fails: {why}")))
+            outputs::refuse_all(report, refused("pull-request-refused", &format!("GitHub fails: {why}")))
         }
-        Err(Failure::Final(problem)) => refuse(report, problem),
+        Err(Failure::Final(problem)) => outputs::refuse_all(report, problem),
     }
 }
 
-fn refuse(mut report: RunReport, problem: Problem) -> Published {
-    report.status = RunStatus::Failure;
-    report.problem = Some(problem);
-    Published::Ended(Event::PublishingRefused, Box::new(report))
+/// Makes what the brief asks for, as far as GitHub takes it; what it does not take stands in the report. Returns
+/// whether that may be tried again.
+async fn make(
+    server: &Server,
+    (task, brief): (&ClaimedTask, &Brief),
+    report: &mut RunReport,
+    changeset: &Changeset,
+    attempts: i64,
+) -> Result<bool, Failure> {
+    // What is written must not go to a repository that has taken over an old name.
+    let location = locate_anew(server, &task.brief).await.map_err(failure)?;
+    let place = location.place();
+    let decision = match access::decide_again(server, task).await.map_err(look_failure)? {
+        Ok(decision) => decision,
+        Err(refused) => return Err(Failure::Final(refused)),
+    };
+    match approval::before_publishing(server, place, task, &decision, changeset.base_commit).await {
+        Ok(None) => {}
+        Ok(Some(problem)) => return Err(Failure::Final(problem)),
+        Err(error) => return Err(look_failure(error)),
+    }
+    let mut refused = false;
+    if let Some(output) = brief.pull_request() {
+        let order = (task, brief, &*output);
+        let made = match publish_once(server, place, order, &decision, report, changeset, attempts).await {
+            Ok(pull_request) => {
+                let problems = outputs::dress(server, place, pull_request.number, &output).await?;
+                report.pull_request = Some(pull_request.number);
+                report.pull_request_url = Some(pull_request.html_url);
+                Ok(problems)
+            }
+            Err(Failure::Final(problem)) => Err(problem),
+            Err(passing) => return Err(passing),
+        };
+        refused = made.is_err();
+        outputs::note_pull_request(report, made);
+    }
+    refused |= outputs::comments(server, task, place, report).await?;
+    Ok(refused)
 }
 
 async fn commit(
@@ -100,14 +138,11 @@ async fn commit(
     place: Place<'_>,
     output: &PullRequestOutput,
     report: &RunReport,
-    (changeset, bounds): (&Changeset, &Bounds),
+    (changeset, bounds, onto): (&Changeset, &Bounds, Option<CommitId>),
 ) -> Result<CommitId, Failure> {
     let fatal = |what: &str, error: &dyn std::fmt::Display| Failure::Final(internal(what, error));
     let bot = server.github.bot(place.installation).await.map_err(failure)?;
-    let message = commit_message(
-        &output.commit_message,
-        &[("Brief", &report.brief), ("Run", &report.run), ("Requested-by", &task.brief.requested_by)],
-    );
+    let message = message(task, output, report);
     let mirror = server
         .mirrors
         .mirror(task.brief.source.repository_id)
@@ -124,6 +159,7 @@ async fn commit(
     let built = tokio::task::spawn_blocking(move || -> anyhow::Result<CommitId> {
         let request = CommitRequest {
             base: changeset.base_commit,
+            onto,
             changes: &changeset.entries,
             declared: &files,
             protected: &protected,
@@ -140,41 +176,66 @@ async fn commit(
         .map_err(|error| fatal("the commit cannot be built", &format!("{error:#}")))
 }
 
+fn message(task: &ClaimedTask, output: &PullRequestOutput, report: &RunReport) -> String {
+    commit_message(
+        &output.commit_message,
+        &[("Brief", &report.brief), ("Run", &report.run), ("Requested-by", &task.brief.requested_by)],
+    )
+}
+
 async fn publish_once(
     server: &Server,
+    place: Place<'_>,
     (task, brief, output): (&ClaimedTask, &Brief, &PullRequestOutput),
+    decision: &Decision,
     report: &mut RunReport,
     changeset: &Changeset,
     attempts: i64,
 ) -> Result<PullRequest, Failure> {
-    let branch = branch_name(Some(task.brief.thread_number), &output.title, &task.brief.id.short());
+    let own_name = || branch_name(Some(task.brief.thread_number), &output.title, &task.brief.id.short());
+    let (named, branch) = (output.branch_name.is_some(), output.branch_name.clone().unwrap_or_else(own_name));
     let branch = branch.as_str();
-    // What is written must not go to a repository that has taken over an old name.
-    let location = locate_anew(server, &task.brief).await.map_err(failure)?;
-    let place = location.place();
-    let decision = match access::decide_again(server, task).await.map_err(look_failure)? {
-        Ok(decision) => decision,
-        Err(refused) => return Err(Failure::Final(refused)),
+    let signed = decision.bounds.commit == CommitWay::Api;
+    // Without these two, the branch's name is this brief's alone, and the push itself looks.
+    let standing = match named || signed {
+        true => branch::look(server, task, place, (branch, &brief.branch, named)).await?,
+        false => Standing::Free,
     };
-    match approval::before_publishing(server, place, task, &decision, changeset.base_commit).await {
-        Ok(None) => {}
-        Ok(Some(problem)) => return Err(Failure::Final(problem)),
-        Err(error) => return Err(look_failure(error)),
+    let onto = match &standing {
+        Standing::Onto(onto) => Some(*onto),
+        Standing::Free | Standing::Made(_) | Standing::Foreign(_) => None,
+    };
+    for wanted in onto.into_iter().chain([changeset.base_commit]) {
+        git::fetch_commit(server, task, place, wanted).await?;
     }
-    fetch_base(server, task, place, changeset.base_commit).await?;
-    crash::point("commit-built.before-commit");
-    let commit = commit(server, task, place, output, report, (changeset, &decision.bounds)).await?;
-    crash::point("commit-built.before-record");
-    if let Err(conflict) = push(server, task, place, (commit, branch), attempts).await? {
-        return published_before(server, place, branch, report, conflict).await;
-    }
+    let put = match standing {
+        Standing::Made(made) => Ok(made),
+        Standing::Foreign(found) => Err(found),
+        Standing::Free | Standing::Onto(_) => {
+            crash::point("commit-built.before-commit");
+            let built =
+                commit(server, task, place, output, report, (changeset, &decision.bounds, onto)).await?;
+            crash::point("commit-built.before-record");
+            if signed {
+                let message = message(task, output, report);
+                let changes = changeset.entries.clone();
+                let base = changeset.base_commit;
+                let wanted = signed::Wanted { built, base, changes, message: &message, branch };
+                signed::publish(server, task, place, wanted, &standing).await?
+            } else {
+                git::push(server, task, place, (built, branch, onto), attempts).await?.map(|()| built)
+            }
+        }
+    };
+    let commit = match put {
+        Ok(commit) => commit,
+        Err(found) if named => return Err(Failure::Final(branch::conflict(branch, &found, true))),
+        Err(found) => return published_before(server, place, branch, report, found).await,
+    };
     crash::point("branch-pushed.before-record");
     report.head_branch = Some(branch.to_owned());
     report.head_commit = Some(commit.to_string());
     crash::point("pr-opened.before-commit");
-    if let Some(found) = server.github.find_pull_request(place, branch).await.map_err(failure)? {
-        return Ok(found);
-    }
     let title = pr_title(&output.title);
     let body = pr_body(&PullRequestText {
         report,
@@ -184,45 +245,33 @@ async fn publish_once(
         thread_url: &task.brief.source_url,
         requested_by: &task.brief.requested_by,
     });
+    if named {
+        if let Some(found) = branch::pull_request(server, place, (branch, &brief.branch), commit).await? {
+            crash::point("pr-opened.before-effect");
+            let rewritten = server.github.rewrite_pull_request(place, found.number, &title, &body).await;
+            rewritten.map_err(failure)?;
+            return Ok(found);
+        }
+    } else if let Some(found) = server.github.find_pull_request(place, branch).await.map_err(failure)? {
+        return Ok(found);
+    }
     crash::point("pr-opened.before-effect");
-    match server.github.open_pull_request(place, branch, &brief.branch, &title, &body).await {
+    let new =
+        NewPullRequest { head: branch, base: &brief.branch, title: &title, body: &body, draft: output.draft };
+    match server.github.open_pull_request(place, &new).await {
         Ok(opened) => {
             crash::point("pr-opened.before-record");
             Ok(opened)
         }
         // The answer to an earlier try was lost: the pull request is there.
         Err(error) if error.status() == Some(422) => {
-            match server.github.find_pull_request(place, branch).await.map_err(failure)? {
+            match branch::pull_request(server, place, (branch, &brief.branch), commit).await? {
                 Some(found) => Ok(found),
                 None => Err(failure(error)),
             }
         }
         Err(error) => Err(failure(error)),
     }
-}
-
-/// Fetches the commit that the work is built on, where the mirror does not have it: the mirror may be
-/// younger than the run.
-async fn fetch_base(
-    server: &Server,
-    task: &ClaimedTask,
-    place: Place<'_>,
-    base: CommitId,
-) -> Result<(), Failure> {
-    let id = task.brief.source.repository_id;
-    let fatal = |what: &str, error: &dyn std::fmt::Display| Failure::Final(internal(what, error));
-    let mirror = server.mirrors.mirror(id).map_err(|error| fatal("the mirror cannot be opened", &error))?;
-    if mirror.repository().is_ok_and(|repository| repository.find_commit(base.oid()).is_ok()) {
-        return Ok(());
-    }
-    let token = server.github.git_token(place.installation, id).await.map_err(failure)?;
-    let remote = Remote::http(&server.github.git_url(place.repository))
-        .map_err(|error| fatal("the repository has no usable address", &error))?;
-    if let Err(error) = mirror.fetch(&remote, Some(&token)).await {
-        server.github.forget_git_token(place.installation, id).await;
-        return Err(Failure::Passing(error.to_string(), 0));
-    }
-    Ok(())
 }
 
 /// Takes the pull request that the App itself opened from this branch before, though the branch is not
@@ -244,44 +293,13 @@ async fn published_before(
             report.head_branch = Some(branch.to_owned());
             Ok(opened)
         }
-        None => Err(Failure::Final(problem(
-            "branch-conflict",
-            format!(
-                "The branch `{branch}` is there already, at the commit {found}, which is not this run's."
-            ),
-            "Look at that branch; delete it if it is not needed, and write `/work publish` here.",
-        ))),
+        None => Err(Failure::Final(branch::conflict(branch, &found, false))),
     }
 }
 
-/// Pushes the commit as a new branch. The inner error is the commit that the branch is at already.
-async fn push(
-    server: &Server,
-    task: &ClaimedTask,
-    place: Place<'_>,
-    (commit, branch): (CommitId, &str),
-    attempts: i64,
-) -> Result<Result<(), String>, Failure> {
-    let id = task.brief.source.repository_id;
-    let token = server.github.git_token(place.installation, id).await.map_err(failure)?;
-    let fatal = |what: &str, error: &dyn std::fmt::Display| Failure::Final(internal(what, error));
-    let mirror = server.mirrors.mirror(id).map_err(|error| fatal("the mirror cannot be opened", &error))?;
-    let remote = Remote::http(&server.github.git_url(place.repository))
-        .map_err(|error| fatal("the repository has no usable address", &error))?;
-    crash::point("branch-pushed.before-commit");
-    match mirror.push(&remote, Some(&token), commit, branch).await {
-        Ok(PushOutcome::Pushed | PushOutcome::AlreadyThere) => Ok(Ok(())),
-        Ok(PushOutcome::Conflict { found }) => Ok(Err(found)),
-        Ok(PushOutcome::Rejected { reason }) => Err(Failure::Final(refused("push-rejected", &reason))),
-        Err(error) => {
-            server.github.forget_git_token(place.installation, id).await;
-            // The first time, the token may have ended; it is made anew for the second.
-            if error.is_forbidden() && attempts > 0 {
-                return Err(Failure::Final(refused("push-rejected", &error.to_string())));
-            }
-            Err(Failure::Passing(error.to_string(), 0))
-        }
-    }
+/// Returns a failure of the store, which may pass.
+fn passing(error: &StoreError) -> Failure {
+    Failure::Passing(error.to_string(), 1_000)
 }
 
 fn failure(error: GitHubError) -> Failure {

@@ -21,6 +21,7 @@ mod marks;
 mod model_test;
 pub mod models;
 mod policies;
+mod pushes;
 mod retention;
 mod runs;
 mod sources;

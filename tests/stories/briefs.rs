@@ -263,7 +263,11 @@ fn takes(schema: &serde_json::Value, value: &serde_json::Value) -> bool {
     if let Some(words) = schema.get("enum") {
         return words.as_array().unwrap().contains(value);
     }
-    match schema["type"].as_str().unwrap() {
+    let one_of = |takes: &dyn Fn(&serde_json::Value) -> bool| {
+        schema["oneOf"].as_array().is_none_or(|all| all.iter().filter(|one| takes(one)).count() == 1)
+    };
+    let Some(kind) = schema["type"].as_str() else { return one_of(&|one| takes(one, value)) };
+    match kind {
         "boolean" => value.is_boolean(),
         "string" => value.as_str().is_some_and(|text| {
             let length = text.chars().count();
@@ -295,7 +299,15 @@ fn takes(schema: &serde_json::Value, value: &serde_json::Value) -> bool {
                 return false;
             }
             let properties = schema["properties"].as_object().unwrap();
-            schema["required"].as_array().unwrap().iter().all(|name| map.contains_key(name.as_str().unwrap()))
+            let has = |schema: &serde_json::Value| {
+                schema["required"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .all(|name| map.contains_key(name.as_str().unwrap()))
+            };
+            has(schema)
+                && one_of(&has)
                 && map
                     .iter()
                     .all(|(name, value)| properties.get(name).is_some_and(|schema| takes(schema, value)))

@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use codex_brief::crash::POINTS;
-use github_sim::Subject;
+use github_sim::{Comment, Subject};
 use tokio::task::JoinSet;
 
 use crate::support::{LANE, REPO, SOON, Town, brief, hidden_json};
@@ -33,10 +33,12 @@ struct Held {
     ended: Duration,
 }
 
-/// Two steps; the first leaves a process behind.
+/// Two steps; the first leaves a process behind. It asks for a comment beside the pull request.
 fn two_steps() -> String {
     let write = "echo x > x.txt\n(exec setsid sleep 1000) &";
-    brief(&[("write", write), ("check", "test -s x.txt")], &["x.txt"])
+    let text = brief(&[("write", write), ("check", "test -s x.txt")], &["x.txt"]);
+    let comment = "  - type: comment\n    body: The figures are there.\n```\n\nThank you.";
+    text.replace("```\n\nThank you.", comment)
 }
 
 /// Lets the server die at each of these points in turn, once a start, and tells what does not hold in
@@ -76,14 +78,18 @@ async fn survive(points: &[&str]) -> Result<Held, String> {
 fn on_github(town: &Town, thread: u64) -> Vec<String> {
     let mut wrong = Vec::new();
     let pulls = town.sim.pulls(REPO);
-    let comments = town.own_comments(thread);
+    let (results, outputs): (Vec<Comment>, Vec<Comment>) = town
+        .own_comments(thread)
+        .into_iter()
+        .partition(|comment| comment.body.contains("codex-brief:result:"));
     let eyes = town.sim.reactions(REPO, Subject::Issue(thread));
     let branches = town.sim.branches(REPO).len();
     let counts = [
         ("pull requests", pulls.len()),
         ("branches beside main", branches - 1),
         ("check runs", town.sim.check_runs(REPO).len()),
-        ("comments", comments.len()),
+        ("result comments", results.len()),
+        ("comments that are outputs", outputs.len()),
         ("reactions", eyes.len()),
     ];
     for (what, count) in counts {
@@ -91,7 +97,7 @@ fn on_github(town: &Town, thread: u64) -> Vec<String> {
             wrong.push(format!("{count} {what}"));
         }
     }
-    if let (Some(pull), Some(comment)) = (pulls.first(), comments.first()) {
+    if let (Some(pull), Some(comment)) = (pulls.first(), results.first()) {
         let result = hidden_json(&comment.body);
         if result["status"] != "success" || result["pull_request"] != pull.number {
             wrong.push(format!("the comment tells of another end: {}", comment.body));

@@ -32,6 +32,7 @@ mod marks;
 mod messages;
 mod missed;
 mod outages;
+mod outputs;
 mod policy;
 mod publishing;
 mod refusals;

@@ -6,7 +6,8 @@ use sha2::{Digest, Sha256};
 use super::{Bounds, Policy, Written};
 use crate::authorize::lanes::any_covers;
 use crate::config::{
-    Approval, AuthorizeConfig, Budget, Gate, Limits, Network, PolicySection, RepositoryFile, TextSource,
+    Approval, AuthorizeConfig, Budget, CommitWay, Gate, Limits, Network, PolicySection, RepositoryFile,
+    TextSource,
 };
 
 /// A value, and where it is written.
@@ -35,7 +36,7 @@ pub(super) fn ago(ms: i64) -> String {
 struct Parts<'a> {
     format: u32,
     authorize: &'a AuthorizeConfig,
-    lane: Option<(&'a str, Approval, &'a Network, &'a Limits)>,
+    lane: Option<(&'a str, Approval, &'a Network, CommitWay, &'a Limits)>,
     sections: Vec<&'a PolicySection>,
     file: Option<&'a RepositoryFile>,
     broken: Option<&'a str>,
@@ -54,6 +55,8 @@ pub(super) fn policy(written: Written<'_>) -> Policy {
         approval_rule: of_lane(written, "approval"),
         network: lane.map_or(Network::Full, |lane| lane.network.clone()),
         network_rule: of_lane(written, "network"),
+        commit: lane.map(|lane| lane.commit).unwrap_or_default(),
+        commit_rule: of_lane(written, "commit"),
         limits: lane.map(|lane| lane.limits.clone()).unwrap_or_default(),
         protected_paths: Vec::new(),
         budget: Budget::default(),
@@ -108,7 +111,9 @@ fn version(written: Written<'_>) -> String {
     let parts = Parts {
         format: 1,
         authorize: written.authorize,
-        lane: written.lane.map(|lane| (lane.name.as_str(), lane.approval, &lane.network, &lane.limits)),
+        lane: written
+            .lane
+            .map(|lane| (lane.name.as_str(), lane.approval, &lane.network, lane.commit, &lane.limits)),
         sections: covering(written).map(|(_, section)| section).collect(),
         file: file.and_then(Result::ok),
         broken: file.and_then(Result::err).map(|error| error.message.as_str()),
@@ -164,6 +169,13 @@ impl Policy {
         match section.gate {
             Some(gate) if gate < bounds.gate => wider.push(format!("gate = {:?}", word(&gate))),
             Some(gate) if gate > bounds.gate => (bounds.gate, bounds.gate_rule) = (gate, rule("gate")),
+            _ => {}
+        }
+        match section.commit {
+            Some(commit) if commit < bounds.commit => wider.push(format!("commit = {:?}", word(&commit))),
+            Some(commit) if commit > bounds.commit => {
+                (bounds.commit, bounds.commit_rule) = (commit, rule("commit"));
+            }
             _ => {}
         }
         if let Some(wanted) = &section.network {

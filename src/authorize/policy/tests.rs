@@ -95,6 +95,22 @@ fn whoever_is_named_or_in_a_named_team_may_and_both_accounts_must() {
 }
 
 #[test]
+fn signed_commits_are_asked_for_and_never_taken_back() {
+    let commit = |server: &str, file: &str| {
+        let policy = policy(server, Some(file));
+        let bounds = policy.decide(&facts()).bounds;
+        (bounds.commit, bounds.commit_rule, policy.widened.len())
+    };
+    let (api, git) = ("[[policy]]\ncommit = \"api\"\n", "[[policy]]\ncommit = \"git\"\n");
+    assert_eq!(
+        commit("", api),
+        (CommitWay::Api, ".github/codex-brief.toml: [[policy]] 1 commit".to_owned(), 0)
+    );
+    assert_eq!(commit(api, git), (CommitWay::Api, "server: [[policy]] 1 commit".to_owned(), 1));
+    assert_eq!(commit("", git).0, CommitWay::Git);
+}
+
+#[test]
 fn a_bot_counts_by_name_and_id_together() {
     let policy = policy("[[policy]]\nbots = [\"renovate[bot]\"]\n", None);
     let bot = |login: &str, id, own| Facts {

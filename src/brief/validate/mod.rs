@@ -3,12 +3,17 @@
 mod branch;
 mod files;
 mod kubectl;
+mod outputs;
 mod step;
 mod workdir;
 
 pub use branch::{MAX_BRANCH_BYTES, branch};
 pub use files::{MAX_PART_BYTES, MAX_PATH_BYTES, file_path, overlap};
 pub use kubectl::kubectl;
+pub use outputs::{
+    BRANCH_PREFIX, MAX_BODY_CHARS, MAX_LABEL_CHARS, MAX_LOGIN_CHARS, REPORTS, body, branch_name, label,
+    login, report_path,
+};
 pub use step::{interpreter, make_target, make_variable, script, timeout, variable, when};
 pub use workdir::{MAX_WORKDIR_BYTES, workdir};
 

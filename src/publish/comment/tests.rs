@@ -6,6 +6,7 @@ use super::super::inert::tests::{assert_inert, events, hostile};
 use super::*;
 use crate::run::changeset::FileMode;
 use crate::run::network::{Denied, DeniedReason, NetworkReport, Reached};
+use crate::run::output::{OutputKind, OutputReport};
 use crate::run::report::{ChangeSummary, LogSummary, Problem};
 
 pub(in crate::publish) fn context() -> CommentContext {
@@ -69,6 +70,7 @@ pub(in crate::publish) fn success() -> RunReport {
         processes_left: None,
         bare: false,
         network: None,
+        outputs: Vec::new(),
     }
 }
 
@@ -230,8 +232,29 @@ prop_compose! {
             head_branch: Some(words[2].clone()), head_commit: Some(words[3].clone()), pull_request: pr,
             pull_request_url: Some(words[4].clone()),
             earlier: Vec::new(), processes_left: None, bare: false, network: Some(network),
+            outputs: hostile_outputs(&words, pr.is_some()),
         }
     }
+}
+
+fn hostile_outputs(words: &[String], made: bool) -> Vec<OutputReport> {
+    let problem = |at: usize| Problem {
+        code: words[at].clone(),
+        message: words[at + 1].repeat(30),
+        help: String::new(),
+    };
+    let kinds = [OutputKind::Pr, OutputKind::Comment, OutputKind::Report];
+    let output = |(at, kind): (usize, OutputKind)| OutputReport {
+        kind,
+        path: Some(words[at].clone()),
+        thread: Some(7),
+        text: Some(words[at].clone()),
+        text_cut: made,
+        made,
+        url: Some(words[4].clone()),
+        problems: vec![problem(at), problem(at + 2)],
+    };
+    kinds.into_iter().enumerate().map(output).collect()
 }
 
 /// Asserts what holds for every text of ours: GitHub takes it, all HTML in it is ours, and what a

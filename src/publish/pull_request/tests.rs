@@ -18,6 +18,7 @@ fn brief(header: &str, notes: &str, link_issue: Option<u64>) -> Brief {
             commit_message: "m".into(),
             files: vec!["reports/ready.md".into()],
             link_issue,
+            ..PullRequestOutput::default()
         })],
         context_header: Some(header.into()),
         notes: Some(notes.into()),

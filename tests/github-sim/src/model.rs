@@ -157,6 +157,8 @@ pub struct Issue {
     pub closed_by: Option<String>,
     /// The last edit of its body.
     pub edited: Option<Edit>,
+    /// Logins of the people to whom it is assigned.
+    pub assignees: Vec<String>,
 }
 
 /// Tells of a copy of a repository from which a pull request comes.
@@ -186,6 +188,7 @@ pub(crate) struct Pull {
     pub(crate) head_sha: String,
     pub(crate) base_sha: String,
     pub(crate) draft: bool,
+    pub(crate) reviewers: Vec<String>,
     pub(crate) merged_at: Option<Time>,
     pub(crate) merged_by: Option<String>,
     pub(crate) merge_commit: Option<String>,
@@ -220,6 +223,10 @@ pub struct PullRequest {
     pub head_sha: String,
     /// Names of its labels.
     pub labels: Vec<String>,
+    /// Logins of the people who are asked to review it.
+    pub reviewers: Vec<String>,
+    /// Logins of the people to whom it is assigned.
+    pub assignees: Vec<String>,
     /// Address of the page.
     pub html_url: String,
 }

@@ -2,6 +2,7 @@
 
 use crate::log::RequestRecord;
 use crate::refusal::Refusal;
+use crate::repo_git;
 use crate::sim::GithubSim;
 use chrono::TimeDelta;
 
@@ -52,6 +53,28 @@ impl GithubSim {
     pub fn protect_branch(&self, repo: &str, pattern: &str) -> Result<(), Refusal> {
         self.core.write().repository_mut(repo)?.protected.push(pattern.to_owned());
         Ok(())
+    }
+
+    /// Removes a branch as a user does; an open pull request from it is closed.
+    ///
+    /// # Errors
+    /// When there is no such repository, user or branch.
+    pub fn delete_branch(&self, repo: &str, as_user: &str, branch: &str) -> Result<(), Refusal> {
+        let mut world = self.core.write();
+        let actor = world.person(as_user)?;
+        let gone = repo_git::set_ref(&world.repository(repo)?.path, &format!("refs/heads/{branch}"), None);
+        gone.map_err(|_| Refusal::not_found())?;
+        world.follow_branches(repo, &actor)
+    }
+
+    /// Lets GitHub sign the commits that an App makes by the API, or not, as an Enterprise Server may be set up.
+    pub fn sign_commits(&self, signs: bool) {
+        self.core.write().signs_commits = signs;
+    }
+
+    /// Lets GitHub make other trees by the API than it was asked for, as a defect of it would, or not.
+    pub fn spoil_trees(&self, spoils: bool) {
+        self.core.write().spoils_trees = spoils;
     }
 
     /// Takes every protection of branches away.

@@ -51,6 +51,10 @@ pub struct World {
     pub(crate) requests: Vec<RequestRecord>,
     pub(crate) faults: Vec<Fault>,
     pub(crate) silences: Vec<Silence>,
+    /// Whether commits that an App makes by the API are signed.
+    pub(crate) signs_commits: bool,
+    /// Whether trees that are made by the API hold a file more than was asked for.
+    pub(crate) spoils_trees: bool,
     /// How far this GitHub's clock is ahead of the machine's.
     pub(crate) clock: TimeDelta,
     pub(crate) rate: HashMap<String, (i64, u64)>,
@@ -72,6 +76,8 @@ impl World {
             requests: Vec::new(),
             faults: Vec::new(),
             silences: Vec::new(),
+            signs_commits: true,
+            spoils_trees: false,
             clock: TimeDelta::zero(),
             rate: HashMap::new(),
             outbox,
@@ -167,6 +173,8 @@ impl World {
             base: pull.base.clone(),
             head_sha: pull.head_sha.clone(),
             labels: issue.labels.clone(),
+            reviewers: pull.reviewers.clone(),
+            assignees: issue.assignees.clone(),
             html_url: format!("{}/{}/pull/{}", self.base, repo.full_name(), pull.number),
         })
     }

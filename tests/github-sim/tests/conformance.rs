@@ -209,6 +209,18 @@ async fn pulls(tour: &mut Tour, sim: &GithubSim) {
     tour.go(200, "PATCH", &one, &[number], json!({"body": "c"})).await;
     tour.go(200, "GET", &format!("{one}/files"), &[number], Value::Null).await;
     tour.go(200, "GET", &format!("{one}/commits"), &[number], Value::Null).await;
+    let asked = format!("{one}/requested_reviewers");
+    let told = tour.go(201, "POST", &asked, &[number], json!({"reviewers": ["maria"]})).await;
+    assert_eq!(told.body["requested_reviewers"][0]["login"], "maria");
+    // What this refusal holds, and the next operation, the description does not tell.
+    let at = format!("/repos/{REPO}/pulls/{number}/requested_reviewers");
+    let told = tour.api.call("POST", &at, json!({"reviewers": ["maria", "nobody"]})).await;
+    assert_eq!((told.status, told.body["message"].as_str().unwrap().contains("collaborator")), (422, true));
+    let at = format!("/repos/{REPO}/issues/{number}/assignees");
+    let told = tour.api.call("POST", &at, json!({"assignees": ["maria", "nobody"]})).await;
+    assert_eq!((told.status, told.body["assignees"].as_array().unwrap().len()), (201, 1));
+    let issue = tour.go(200, "GET", &format!("{ISSUES}/{{issue_number}}"), &[number], Value::Null).await;
+    assert_eq!(issue.body["assignees"], told.body["assignees"]);
     let comments = format!("{one}/comments");
     let head = made.body["head"]["sha"].clone();
     let remark = json!({"body": "r", "path": "new.md", "line": 1, "commit_id": head});
@@ -247,6 +259,7 @@ async fn git(tour: &mut Tour, sim: &GithubSim) {
     tour.go(201, "POST", &below("git/refs"), &[], new.clone()).await;
     tour.go(422, "POST", &below("git/refs"), &[], new).await;
     tour.go(200, "PATCH", &below("git/refs/{ref}"), &["heads/made/here"], json!({"sha": main})).await;
+    git_objects(tour, &main).await;
     tour.go(200, "GET", &below("branches"), &[], Value::Null).await;
     tour.go(200, "GET", &below("branches/{branch}"), &["made/here"], Value::Null).await;
     tour.go(404, "GET", &below("branches/{branch}"), &["none"], Value::Null).await;
@@ -258,6 +271,66 @@ async fn git(tour: &mut Tour, sim: &GithubSim) {
     tour.go(200, "GET", &below("contents/{path}"), &["README.md"], Value::Null).await;
     tour.go(200, "GET", &below("contents/{path}"), &["src"], Value::Null).await;
     tour.go(404, "GET", &below("contents/{path}"), &["none"], Value::Null).await;
+}
+
+async fn git_objects(tour: &mut Tour, main: &str) {
+    let below = |tail: &str| format!("/repos/{{owner}}/{{repo}}/git/{tail}");
+    let tool = json!({"content": "IyEvYmluL3NoCg==", "encoding": "base64"});
+    let blob = tour.go(201, "POST", &below("blobs"), &[], tool).await.body["sha"].clone();
+    let named = blob.as_str().unwrap();
+    assert_eq!(named, "1a2485251c33a70432394c93fb89330ef214bfc9", "git's own name of the content");
+    let read = tour.go(200, "GET", &below("blobs/{file_sha}"), &[named], Value::Null).await;
+    assert_eq!(read.body["content"], "IyEvYmluL3NoCg==");
+    tour.go(404, "GET", &below("blobs/{file_sha}"), &[&"0".repeat(40)], Value::Null).await;
+    let base = tour.go(200, "GET", &below("commits/{commit_sha}"), &[main], Value::Null).await;
+    assert_eq!(base.body["verification"]["verified"], false);
+    let base = base.body["tree"]["sha"].clone();
+    let entry = |path: &str, more: Value| {
+        let mut entry = json!({"path": path, "mode": "100644", "type": "blob"});
+        entry.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        entry
+    };
+    let entries = json!([
+        entry("bin/tool", json!({"mode": "100755", "sha": blob})),
+        entry("link", json!({"mode": "120000", "content": "bin/tool"})),
+        entry("README.md", json!({"sha": null})),
+    ]);
+    let order = json!({"base_tree": base, "tree": entries});
+    let tree = tour.go(201, "POST", &below("trees"), &[], order).await;
+    let at = |name: &str| {
+        let entries = tree.body["tree"].as_array().unwrap();
+        entries.iter().find(|entry| entry["path"] == name).map(|entry| entry["mode"].clone())
+    };
+    assert_eq!(
+        (at("link"), at("bin"), at("README.md")),
+        (Some(json!("120000")), Some(json!("040000")), None)
+    );
+    let tree = tree.body["sha"].clone();
+    tour.go(200, "GET", &below("trees/{tree_sha}"), &[tree.as_str().unwrap()], Value::Null).await;
+    for wrong in [
+        json!([]),
+        json!([entry("a/../b", json!({"content": ""}))]),
+        json!([entry("a", json!({"sha": "1".repeat(40)}))]),
+    ] {
+        tour.go(422, "POST", &below("trees"), &[], json!({"base_tree": base, "tree": wrong})).await;
+    }
+    let order = json!({"message": "Made here\n", "tree": tree, "parents": [main]});
+    let made = tour.go(201, "POST", &below("commits"), &[], order.clone()).await;
+    assert_eq!(made.body["verification"]["reason"], "valid");
+    assert_eq!(made.body["committer"]["email"], "noreply@github.com");
+    assert_eq!(made.body["author"]["name"], "codex-brief[bot]");
+    let sha = made.body["sha"].as_str().unwrap();
+    let whole = tour.go(200, "GET", "/repos/{owner}/{repo}/commits/{ref}", &[sha], Value::Null).await;
+    assert_eq!(whole.body["commit"]["verification"]["verified"], true);
+    let mut said = order;
+    said["author"] = json!({"name": "maria", "email": "maria@example.com"});
+    let said = tour.go(201, "POST", &below("commits"), &[], said).await;
+    assert_eq!(said.body["verification"]["verified"], false, "GitHub vouches for nobody else's name");
+    tour.go(422, "POST", &below("commits"), &[], json!({"message": "m", "tree": "0".repeat(40)})).await;
+    tour.go(201, "POST", &below("refs"), &[], json!({"ref": "refs/heads/signed", "sha": sha})).await;
+    let back = json!({"sha": main, "force": false});
+    tour.go(422, "PATCH", &below("refs/{ref}"), &["heads/signed"], back).await;
+    tour.go(204, "DELETE", &below("refs/{ref}"), &["heads/signed"], Value::Null).await;
 }
 
 async fn checks(tour: &mut Tour, sim: &GithubSim) {

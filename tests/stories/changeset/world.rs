@@ -84,6 +84,7 @@ impl World {
         let repository = self.mirror.repository().unwrap();
         let declared = owned(declared);
         let request = CollectRequest {
+            aside: &[],
             checkout: &self.dirs.checkout,
             repository: &repository,
             base: self.base,
@@ -108,6 +109,7 @@ impl World {
     ) -> Result<CommitId, CommitError> {
         let author = Signature { name: "codex-brief[bot]".into(), email: "bot@example.com".into() };
         let request = CommitRequest {
+            onto: None,
             base: self.base,
             changes: &changeset.entries,
             declared: &owned(declared),

@@ -66,6 +66,7 @@ impl World {
             state_reason: None,
             closed_by: None,
             edited: None,
+            assignees: Vec::new(),
         };
         repo.issues.insert(number, issue);
         Ok(number)

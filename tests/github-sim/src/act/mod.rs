@@ -5,6 +5,7 @@ mod comments;
 mod installation;
 mod issues;
 mod labels;
+mod people;
 mod pulls;
 mod repositories;
 mod reviews;

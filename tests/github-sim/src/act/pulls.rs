@@ -57,6 +57,7 @@ impl World {
             head_sha: head_sha.clone(),
             base_sha,
             draft: new.draft,
+            reviewers: Vec::new(),
             merged_at: None,
             merged_by: None,
             merge_commit: None,

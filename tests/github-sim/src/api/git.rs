@@ -75,6 +75,8 @@ struct RefOrder {
     #[serde(rename = "ref")]
     name: Option<String>,
     sha: String,
+    #[serde(default)]
+    force: bool,
 }
 
 async fn make_ref(
@@ -104,21 +106,44 @@ async fn move_ref(
     let mut world = core.write();
     let full = writable(&caller, &world, &owner, &repo)?;
     let name = format!("refs/{name}");
-    if repo_git::refs(&world.repository(&full)?.path, &name)?.iter().all(|(found, _)| *found != name) {
-        return Err(Refusal::new(422, "Reference does not exist"));
+    let path = world.repository(&full)?.path.clone();
+    let found = repo_git::refs(&path, &name)?.into_iter().find(|(found, _)| *found == name);
+    let (_, before) = found.ok_or_else(|| Refusal::new(422, "Reference does not exist"))?;
+    if !order.force && !repo_git::goes_on_from(&path, &order.sha, &before) {
+        return Err(Refusal::new(422, "Update is not a fast forward"));
     }
     set_ref(&mut world, &full, &name, &order.sha)?;
     Ok(Reply::ok(world.ref_json(world.repository(&full)?, &name, &order.sha)))
 }
 
 fn set_ref(world: &mut World, full: &str, name: &str, sha: &str) -> Result<(), Refusal> {
-    let path = world.repository(full)?.path.clone();
+    let repo = world.repository(full)?;
+    let branch = name.strip_prefix("refs/heads/").unwrap_or_default();
+    if repo.protected.iter().any(|pattern| covers(pattern, branch)) {
+        return Err(Refusal::new(
+            422,
+            "Repository rule violations found\n\nCannot update this protected ref.",
+        ));
+    }
+    let path = repo.path.clone();
     if sha.len() != 40 || repo_git::commit(&path, sha).is_err() {
         return Err(Refusal::new(422, "Object does not exist"));
     }
     repo_git::set_ref(&path, name, Some(sha))?;
     let bot = world.bot();
     world.follow_branches(full, &bot)
+}
+
+/// Tells whether a pattern of the shell, with `*` alone, covers a branch, as that of the push hook does.
+fn covers(pattern: &str, branch: &str) -> bool {
+    match pattern.split_once('*') {
+        Some((before, after)) => {
+            branch.len() >= before.len() + after.len()
+                && branch.starts_with(before)
+                && branch.ends_with(after)
+        }
+        None => pattern == branch,
+    }
 }
 
 async fn remove_ref(State(core): State<Shared>, caller: Caller, Path((owner, repo, name)): Below) -> Answer {

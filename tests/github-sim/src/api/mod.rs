@@ -4,9 +4,11 @@ mod app;
 mod checks;
 mod comments;
 mod git;
+mod git_objects;
 mod graphql;
 mod issues;
 mod labels;
+mod people;
 mod pulls;
 mod reactions;
 mod repositories;
@@ -29,10 +31,12 @@ pub(crate) fn routes() -> Router<Shared> {
         .merge(comments::routes())
         .merge(reactions::routes())
         .merge(labels::routes())
+        .merge(people::routes())
         .merge(pulls::routes())
         .merge(reviews::routes())
         .merge(checks::routes())
         .merge(git::routes())
+        .merge(git_objects::routes())
         .merge(graphql::routes())
         .merge(teams::routes())
 }

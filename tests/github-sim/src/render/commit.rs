@@ -29,14 +29,37 @@ impl World {
                 "message": commit.message.trim_end_matches('\n'),
                 "comment_count": 0,
                 "tree": {"sha": commit.tree, "url": format!("{}/git/trees/{}", self.api(repo), commit.tree)},
-                "verification": {
-                    "verified": false, "reason": "unsigned", "signature": null, "payload": null,
-                    "verified_at": null,
-                },
+                "verification": verification(commit),
             },
             "author": self.user_by_email(&commit.author.1),
             "committer": self.user_by_email(&commit.committer.1),
             "parents": parents,
+        })
+    }
+
+    /// Gives a commit as git's own objects are told.
+    pub(crate) fn git_commit_json(&self, repo: &Repository, commit: &CommitInfo) -> Value {
+        let person = |who: &(String, String), at| json!({"name": who.0, "email": who.1, "date": stamp(at)});
+        let git = format!("{}/git", self.api(repo));
+        let parents: Vec<Value> = commit
+            .parents
+            .iter()
+            .map(|sha| {
+                let page = format!("{}/commit/{sha}", self.page(repo));
+                json!({"sha": sha, "url": format!("{git}/commits/{sha}"), "html_url": page})
+            })
+            .collect();
+        json!({
+            "sha": commit.sha,
+            "node_id": node_id("C", repo.id),
+            "url": format!("{git}/commits/{}", commit.sha),
+            "html_url": format!("{}/commit/{}", self.page(repo), commit.sha),
+            "author": person(&commit.author, commit.authored_at),
+            "committer": person(&commit.committer, commit.committed_at),
+            "tree": {"sha": commit.tree, "url": format!("{git}/trees/{}", commit.tree)},
+            "message": commit.message,
+            "parents": parents,
+            "verification": verification(commit),
         })
     }
 
@@ -147,6 +170,18 @@ impl World {
             "download_url": format!("{}/raw/{refname}/{path}", self.page(repo)),
             "_links": {"self": at, "git": git, "html": page},
         })
+    }
+}
+
+fn verification(commit: &CommitInfo) -> Value {
+    match &commit.signature {
+        Some((signature, payload)) => json!({
+            "verified": true, "reason": "valid", "signature": signature, "payload": payload,
+            "verified_at": stamp(commit.committed_at),
+        }),
+        None => json!({
+            "verified": false, "reason": "unsigned", "signature": null, "payload": null, "verified_at": null,
+        }),
     }
 }
 

@@ -17,6 +17,7 @@ impl World {
     pub(crate) fn issue_json(&self, repo: &Repository, issue: &Issue) -> Value {
         let url = format!("{}/issues/{}", self.api(repo), issue.number);
         let labels: Vec<Value> = issue.labels.iter().map(|name| self.label_by_name(repo, name)).collect();
+        let assignees: Vec<Value> = issue.assignees.iter().map(|login| self.user_json(login)).collect();
         let comments = repo.comments.values().filter(|comment| comment.number == issue.number).count();
         let fields = json!({
             "id": issue.id,
@@ -36,8 +37,8 @@ impl World {
             "state_reason": issue.state_reason,
             "locked": false,
             "active_lock_reason": null,
-            "assignee": null,
-            "assignees": [],
+            "assignee": assignees.first(),
+            "assignees": assignees,
             "milestone": null,
             "comments": comments,
             "created_at": stamp(issue.created_at),

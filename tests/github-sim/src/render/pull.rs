@@ -42,7 +42,7 @@ impl World {
             "number": pull.number,
             "merged_at": pull.merged_at.map(stamp),
             "merge_commit_sha": pull.merge_commit,
-            "requested_reviewers": [],
+            "requested_reviewers": pull.reviewers.iter().map(|login| self.user_json(login)).collect::<Vec<_>>(),
             "requested_teams": [],
             "draft": pull.draft,
             "auto_merge": null,

@@ -1,9 +1,13 @@
 //! What is read from and written to the bare repositories in-process.
 
 mod diff;
+mod objects;
 
 pub use diff::FileDiff;
 pub(crate) use diff::{commit_diff, diff};
+pub(crate) use objects::{
+    NewCommit, NewEntry, blob, goes_on_from, list, make_commit, object, read_blob, tree,
+};
 
 use crate::model::Time;
 use chrono::DateTime;
@@ -30,6 +34,8 @@ pub struct CommitInfo {
     pub committed_at: Time,
     /// When it was authored.
     pub authored_at: Time,
+    /// GitHub's own signature and what it is over, where GitHub made the commit and signed it.
+    pub signature: Option<(String, String)>,
 }
 
 /// A pre-receive hook: refuses pushed commits that touch workflow files unless the token may.
@@ -282,10 +288,10 @@ pub(crate) fn contents(path: &Path, refname: &str, at: &str) -> Option<Contents>
 pub(crate) fn commit(path: &Path, refname: &str) -> Result<CommitInfo, git2::Error> {
     let repo = Repository::open_bare(path)?;
     let found = resolve(&repo, refname)?;
-    Ok(info(&found))
+    Ok(info(&repo, &found))
 }
 
-fn info(commit: &Commit<'_>) -> CommitInfo {
+fn info(repo: &Repository, commit: &Commit<'_>) -> CommitInfo {
     let person = |who: Signature<'_>| {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (text(who.name_bytes()), text(who.email_bytes()))
@@ -300,6 +306,7 @@ fn info(commit: &Commit<'_>) -> CommitInfo {
         committed_at: time(commit.committer().when().seconds()),
         author: person(commit.author()),
         committer: person(commit.committer()),
+        signature: objects::own_signature(repo, commit),
     }
 }
 
@@ -317,7 +324,7 @@ pub(crate) fn commits_between(path: &Path, base: &str, head: &str) -> Result<Vec
     walk.set_sorting(git2::Sort::TOPOLOGICAL | git2::Sort::REVERSE)?;
     walk.push(Oid::from_str(head)?)?;
     walk.hide(Oid::from_str(base)?)?;
-    walk.map(|id| Ok(info(&repo.find_commit(id?)?))).collect()
+    walk.map(|id| Ok(info(&repo, &repo.find_commit(id?)?))).collect()
 }
 
 /// Lists the newest commits reachable from a ref.
@@ -325,7 +332,7 @@ pub(crate) fn history(path: &Path, refname: &str, most: usize) -> Result<Vec<Com
     let repo = Repository::open_bare(path)?;
     let mut walk = repo.revwalk()?;
     walk.push(resolve(&repo, refname)?.id())?;
-    walk.take(most).map(|id| Ok(info(&repo.find_commit(id?)?))).collect()
+    walk.take(most).map(|id| Ok(info(&repo, &repo.find_commit(id?)?))).collect()
 }
 
 /// Merges a head into a branch with a merge commit and gives its id; `None` on conflict.
