@@ -13,6 +13,7 @@ pub mod rehearse;
 pub mod run;
 pub mod schema;
 pub mod serve;
+pub mod setup;
 
 use std::io::Write;
 use std::path::Path;
@@ -37,8 +38,8 @@ use crate::run::protected::ProtectedPaths;
     about,
     max_term_width = 100,
     after_help = "Start with `codex-brief check FILE` to lint a \
-brief, `codex-brief run FILE --repository PATH` to try it without GitHub, and `codex-brief serve` to be a \
-GitHub App."
+brief, `codex-brief run FILE --repository PATH` to try it without GitHub, and `codex-brief setup` and then \
+`codex-brief serve` to be a GitHub App."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -51,6 +52,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Runs the briefs of a file on a local repository, without GitHub.
     Run(run::RunArgs),
+    /// Makes the GitHub App of a new server with one click, and writes its configuration.
+    Setup(setup::SetupArgs),
     /// Serves the GitHub App: takes webhooks, runs briefs, opens pull requests.
     Serve(serve::ServeArgs),
     /// Ends a task's run, or cancels a task that waits.
@@ -125,6 +128,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Schema(args) => Ok(schema::run(&args)),
         Command::Run(args) => on_runtime(run::run(args)),
+        Command::Setup(args) => on_runtime(setup::run(args)),
         Command::Serve(args) => on_runtime(serve::run(args)),
         Command::Backup(args) => on_runtime(backup::run(args)),
         Command::Audit(args) => on_runtime(audit::run(args)),

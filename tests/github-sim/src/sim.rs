@@ -122,6 +122,7 @@ impl Builder {
             events: EVENTS.iter().map(|event| (*event).to_owned()).collect(),
             webhook_secret: self.secret.clone(),
             webhook_url: self.webhook_url.clone(),
+            hook_active: true,
             hook_id: 0,
             created_at,
         }
@@ -188,6 +189,11 @@ impl GithubSim {
     /// Sets where webhooks go from now on.
     pub fn set_webhook_url(&self, url: &str) {
         self.core.write().app.webhook_url = Some(url.to_owned());
+    }
+
+    /// Switches the App's webhook on or off; while it is off nothing is delivered or logged.
+    pub fn set_webhook_active(&self, active: bool) {
+        self.core.write().app.hook_active = active;
     }
 
     /// Sets what the installation grants; tokens given out before keep what they had.
