@@ -52,7 +52,6 @@ enum Command {
     Check(check::CheckArgs),
     /// Runs the briefs of a file on a local repository, without GitHub.
     Run(run::RunArgs),
-    /// Makes the GitHub App of a new server with one click, and writes its configuration.
     Setup(setup::SetupArgs),
     /// Serves the GitHub App: takes webhooks, runs briefs, opens pull requests.
     Serve(serve::ServeArgs),
@@ -74,7 +73,6 @@ enum Command {
     Gaps(gaps::GapsArgs),
     /// Tells who may run what, and which rule says so.
     Policy(policy::PolicyArgs),
-    /// Tells what isolates each lane here, and tries from inside whether it holds.
     Doctor(doctor::DoctorArgs),
     /// Prints the JSON Schema of a brief, for editors.
     Schema(schema::SchemaArgs),

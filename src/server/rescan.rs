@@ -82,8 +82,10 @@ async fn look_through(
     // The last server may have ended before it looked through it for the first time; else the App was
     // installed on it since, and what was written before that is not for it.
     let known = look.first && server.store.repository(repository.id).await?.is_some();
+    // A webhook tells what was written since the server came up; without one the first look does.
+    let since = if look.first && server.config.webhook.is_polling() { came_up.now_ms } else { began };
     // GitHub dates to the second: what was written in this one counts as written after it.
-    let new_here = (scanned.is_none() && !known).then_some(began.div_euclid(1_000) * 1_000);
+    let new_here = (scanned.is_none() && !known).then_some(since.div_euclid(1_000) * 1_000);
     let last = scanned.unwrap_or(came_up.alive_ms);
     let window = Window {
         home: Home {

@@ -196,6 +196,16 @@ impl GithubSim {
         self.core.write().app.hook_active = active;
     }
 
+    /// Sets what the App listens to, as its settings page does.
+    pub fn set_app_events(&self, events: &[&str]) {
+        self.core.write().app.events = events.iter().map(|event| (*event).to_owned()).collect();
+    }
+
+    /// Sets the secret that webhooks are signed with from now on.
+    pub fn set_webhook_secret(&self, secret: &str) {
+        self.core.write().app.webhook_secret = secret.to_owned();
+    }
+
     /// Sets what the installation grants; tokens given out before keep what they had.
     pub fn set_app_permissions(&self, permissions: &[(&str, &str)]) {
         let owned = permissions.iter().map(|(name, level)| ((*name).to_owned(), (*level).to_owned()));

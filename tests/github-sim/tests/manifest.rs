@@ -4,6 +4,7 @@
 mod support;
 
 #[path = "support/description.rs"]
+#[allow(dead_code, reason = "each test binary uses its part")]
 mod description;
 
 use description::{Description, complaints, folder};
