@@ -66,14 +66,13 @@ jq jq
 python3 python3
 faketime faketime
 LIST
-    # On Ubuntu these are called otherwise, and bring a snap.
-    if [[ $tests == yes ]]; then
-        local of_ubuntu=no
-        grep -qsx 'ID=ubuntu' /etc/os-release && of_ubuntu=yes
-        command -v chromium >/dev/null || command -v chromium-browser >/dev/null ||
-            { [[ $of_ubuntu == yes ]] && printf 'chromium-browser\n' || printf 'chromium\n'; }
-        command -v chromedriver >/dev/null ||
-            { [[ $of_ubuntu == yes ]] && printf 'chromium-chromedriver\n' || printf 'chromium-driver\n'; }
+    if [[ $tests == yes ]] && ! command -v chromedriver >/dev/null; then
+        # On Ubuntu it is called otherwise, and brings a snap.
+        if grep -qsx 'ID=ubuntu' /etc/os-release; then
+            printf 'chromium-browser\nchromium-chromedriver\n'
+        else
+            printf 'chromium\nchromium-driver\n'
+        fi
     fi
     # libFuzzer is C++.
     [[ $fuzz == no ]] || command -v c++ >/dev/null || printf 'g++\n'

@@ -1,6 +1,8 @@
 //! `codex-brief setup`: makes the GitHub App, and goes on from where an interrupted set-up was.
 
+mod done;
 mod flow;
+mod wait;
 
 use std::path::PathBuf;
 use std::time::Duration;

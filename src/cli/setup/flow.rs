@@ -1,11 +1,12 @@
 //! The way of a set-up: asked, returned, converted, registered, installed. Each step is kept before the next.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use serde::Serialize;
 use tokio::sync::oneshot;
 
+use super::done::Done;
+use super::wait::patiently;
 use super::{SetupArgs, say};
 use crate::config::Config;
 use crate::error::UserError;
@@ -16,9 +17,6 @@ use crate::setup::manifest::Wanted;
 use crate::setup::page::{Event, Outcome, Page, Shown, listen};
 use crate::setup::progress::{Asked, Change, FORMAT, Plan, Progress, Stage};
 use crate::setup::written::{Told, config};
-
-/// How often a wait tells that it still waits.
-const REMINDER: Duration = Duration::from_secs(60);
 
 /// How often GitHub is asked whether the App is installed.
 const LOOK: Duration = Duration::from_secs(3);
@@ -33,20 +31,6 @@ pub(super) struct Flow<'a> {
     credentials: PathBuf,
     progress: Progress,
     change: Change,
-}
-
-/// What a set-up came to.
-#[derive(Debug, Serialize)]
-pub(super) struct Done {
-    format: u32,
-    app_id: u64,
-    slug: String,
-    config: PathBuf,
-    webhook_url: Option<String>,
-    /// Lists the accounts on which the App is installed.
-    installed_on: Vec<String>,
-    /// Lists the repositories that it reaches.
-    repositories: Vec<String>,
 }
 
 impl<'a> Flow<'a> {
@@ -349,25 +333,6 @@ fn wrong_state() -> UserError {
     )
 }
 
-/// Waits for something and tells from time to time that it does; `None` when the time is over.
-async fn patiently<T>(most: Duration, what: &str, wanted: impl Future<Output = T>) -> Option<T> {
-    let (begun, mut wanted) = (Instant::now(), std::pin::pin!(wanted));
-    loop {
-        let left = most.saturating_sub(begun.elapsed());
-        if let Ok(found) = tokio::time::timeout(left.min(REMINDER), &mut wanted).await {
-            return Some(found);
-        }
-        let left = most.saturating_sub(begun.elapsed());
-        if left.is_zero() {
-            return None;
-        }
-        say(&format!(
-            "Still waiting for {what}, for {} minutes more; Ctrl-C interrupts.",
-            left.as_secs().div_ceil(60)
-        ));
-    }
-}
-
 fn asked() -> Result<Asked, UserError> {
     Ok(Asked { key: random()?, state: random()?, port: 0 })
 }
@@ -385,60 +350,4 @@ fn random() -> Result<String, UserError> {
 fn this_host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     if name.trim().is_empty() { "THIS-MACHINE".to_owned() } else { name.trim().to_owned() }
-}
-
-impl Done {
-    /// Tells what comes next.
-    pub(super) fn text(&self) -> String {
-        let config = self.config.display();
-        let repository = self.repositories.first().map_or("OWNER/NAME", String::as_str);
-        let reached = match self.repositories.len() {
-            0 => "no repository yet".to_owned(),
-            1..=5 => self.repositories.join(", "),
-            more => format!("{}, and {} more", self.repositories[..5].join(", "), more - 5),
-        };
-        let folder = repository.split('/').next_back().unwrap_or(repository);
-        let heard = match &self.webhook_url {
-            Some(url) => format!("Your proxy passes {url} on to 127.0.0.1:8080."),
-            None => "Nothing has to reach it: it asks GitHub every minute.".to_owned(),
-        };
-        format!(
-            "The App {} is installed on {} and reaches {reached}.\n\nNext:\n\
-             1. codex-brief doctor --config {config}\n\
-             2. codex-brief serve --config {config}\n   {heard}\n\
-             3. Open an issue in {repository} with this text, as somebody with write permission:\n\n\
-             ```codex-brief\nexecutor: devbox-codex\nrepo: {repository}\nbranch: main\nworkdir: ~/work/{folder}\n\nsteps:\n  \
-             - name: count the lines of each file\n    shell: |\n      mkdir -p reports\n      \
-             git ls-files | xargs wc -l > reports/lines.txt\n\noutputs:\n  - type: pr\n    \
-             title: \"Reports: lines of each file\"\n    commit_message: \"reports: add the lines of each file\"\n    \
-             files:\n      - reports/lines.txt\n```\n",
-            self.slug,
-            self.installed_on.join(", "),
-        )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::brief;
-
-    #[test]
-    fn what_is_told_at_the_end_holds_a_brief_to_copy() {
-        let done = |repositories: &[&str]| Done {
-            format: FORMAT,
-            app_id: 1,
-            slug: "x".to_owned(),
-            config: PathBuf::from("codex-brief.toml"),
-            webhook_url: None,
-            installed_on: vec!["octo".to_owned()],
-            repositories: repositories.iter().map(|name| (*name).to_owned()).collect(),
-        };
-        let text = done(&["octo/app", "octo/b", "octo/c", "octo/d", "octo/e", "octo/f"]).text();
-        assert!(text.contains("reaches octo/app, octo/b, octo/c, octo/d, octo/e, and 1 more."), "{text}");
-        let found = brief::extract(&text);
-        let brief = brief::parse(&found.fences[0].text, &found.fences[0].origin()).unwrap();
-        assert_eq!((brief.repo.to_string().as_str(), brief.workdir.as_str()), ("octo/app", "~/work/app"));
-        assert!(done(&[]).text().contains("no repository yet"));
-    }
 }
