@@ -125,14 +125,12 @@ impl GitHub {
         let mut taken = None;
         let ping = self
             .walk_far(As::App, "/app/hook/deliveries?", MOST_PAGES, |page: Vec<HookDelivery>| {
-                let mut page = page.into_iter();
-                let ping = page.by_ref().find(|one| {
+                page.into_iter().find(|one| {
                     if taken.is_none() && one.was_taken() {
                         taken = Some(one.clone());
                     }
                     one.event == "ping"
-                });
-                ping
+                })
             })
             .await;
         match ping {

@@ -123,7 +123,7 @@ impl Manifest {
         for event in &self.default_events {
             let needs = EVENTS.iter().find(|(name, _)| name == event).map(|(_, needs)| *needs);
             let held = |name: &&str| self.default_permissions.contains_key(*name) || *name == "metadata";
-            if !needs.is_some_and(|needs| needs.iter().any(|name| held(name))) {
+            if !needs.is_some_and(|needs| needs.iter().any(held)) {
                 return Err(format!("Error: Default events are not supported by permissions: {event}"));
             }
         }
