@@ -24,6 +24,9 @@ const LOOK: Duration = Duration::from_secs(3);
 /// The waits before the exchange of a code is tried once more, in seconds.
 const AGAIN_S: [u64; 4] = [1, 2, 5, 10];
 
+/// A browser that waits, and the page on which it does.
+type Browser = (Page, oneshot::Sender<Outcome>);
+
 /// A set-up that goes on.
 pub(super) struct Flow<'a> {
     args: &'a SetupArgs,
@@ -62,36 +65,38 @@ impl<'a> Flow<'a> {
     /// Goes on until the App is installed somewhere.
     pub(super) async fn carry_on(mut self) -> Result<Done, UserError> {
         let mut browser = None;
+        let registered = self.register(&mut browser).await;
+        let outcome = match &registered {
+            Ok((_, slug)) => Outcome::Made(self.progress.plan.place.install_page(slug)),
+            Err(error) => Outcome::Failed(format!("{} {}", error.message, error.help)),
+        };
+        let clicked_now = browser.is_some();
+        if let Some((page, answer)) = browser {
+            let _ = answer.send(outcome);
+            Page::close(page).await;
+        }
+        let (app_id, slug) = registered?;
+        if !clicked_now {
+            say(&format!("Going on: the App {slug} (id {app_id}) is there, with its key."));
+        }
+        let install = self.progress.plan.place.install_page(&slug);
+        self.await_installation(app_id, slug, &install).await
+    }
+
+    /// Goes on until the App is there with its key, and returns its id and slug; a browser that comes back meanwhile
+    /// waits for what comes of it.
+    async fn register(&mut self, browser: &mut Option<Browser>) -> Result<(u64, String), UserError> {
         loop {
             match self.progress.stage.clone() {
-                Stage::Asked(asked) => browser = Some(self.ask(asked).await?),
+                Stage::Asked(asked) => *browser = Some(self.ask(asked).await?),
                 Stage::Returned { code } => {
                     if browser.is_none() {
                         say("Going on: GitHub has made the App, and its key is fetched now.");
                     }
-                    let fetched = self.fetch(&code).await;
-                    if let (Err(error), Some((page, answer))) =
-                        (&fetched, browser.take_if(|_| fetched.is_err()))
-                    {
-                        let _ = answer.send(Outcome::Failed(format!("{} {}", error.message, error.help)));
-                        Page::close(page).await;
-                    }
-                    fetched?;
+                    self.fetch(&code).await?;
                 }
                 Stage::Converted(registration) => self.store(&registration)?,
-                Stage::Registered { app_id, slug } => {
-                    let install = self.progress.plan.place.install_page(&slug);
-                    match browser.take() {
-                        Some((page, answer)) => {
-                            let _ = answer.send(Outcome::Made(install.clone()));
-                            Page::close(page).await;
-                        }
-                        None => {
-                            say(&format!("Going on: the App {slug} (id {app_id}) is there, with its key."))
-                        }
-                    }
-                    return self.await_installation(app_id, slug, &install).await;
-                }
+                Stage::Registered { app_id, slug } => return Ok((app_id, slug)),
             }
         }
     }
@@ -102,7 +107,7 @@ impl<'a> Flow<'a> {
     }
 
     /// Shows the page and waits for the click; returns the browser that waits for what comes of it.
-    async fn ask(&mut self, mut asked: Asked) -> Result<(Page, oneshot::Sender<Outcome>), UserError> {
+    async fn ask(&mut self, mut asked: Asked) -> Result<Browser, UserError> {
         let resumed = asked.port != 0;
         let listener = match (self.args.port, asked.port) {
             (Some(port), _) => listen(port).await?,
