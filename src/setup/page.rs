@@ -210,7 +210,7 @@ async fn callback(State(desk): State<Arc<Desk>>, Query(back): Query<Back>) -> Re
             );
             page(StatusCode::OK, "The App is there", &content)
         }
-        Ok(Outcome::Failed(why)) => told(StatusCode::BAD_GATEWAY, "The App's key did not come", &why),
+        Ok(Outcome::Failed(why)) => told(StatusCode::BAD_GATEWAY, "The set-up stopped here", &why),
         Err(_) => told(StatusCode::GONE, "This page has done its part", over),
     }
 }
