@@ -20,7 +20,8 @@ demo: bootstrap ## Show a brief's whole way on a simulated GitHub (ONCE=1 ends a
 	$(CARGO) build --locked --bin codex-brief
 	$(CARGO) run --locked --example demo -- $(if $(filter-out 0 no,$(ONCE)),--once) $(if $(filter-out 0 no,$(CRASH)),--crash)
 
-test: bootstrap ## Run every test
+test: ## Run every test
+	@deploy/bootstrap.sh test
 	$(CARGO) test --locked --workspace
 
 soak: bootstrap ## Kill the server again and again by chance, and see that nothing is lost or repeated

@@ -10,9 +10,10 @@ readonly CARGO_FUZZ_VERSION=0.13.1
 
 usage() {
     cat <<'USAGE'
-usage: deploy/bootstrap.sh [--check] [lint] [fuzz]
+usage: deploy/bootstrap.sh [--check] [test] [lint] [fuzz]
 
-  (nothing)  installs the packages that building, testing and running need
+  (nothing)  installs the packages that building and running need
+  test       installs also Chromium with its driver (some 300 MB), in which a test clicks
   lint       installs also cargo-deny, which takes some minutes the first time
   fuzz       installs also cargo-fuzz and a C++ compiler, for `make fuzz`
   --check    installs nothing; tells what is missing and exits 1 if anything is
@@ -26,11 +27,13 @@ fail() {
 }
 
 check=no
+tests=no
 lint=no
 fuzz=no
 for argument in "$@"; do
     case "$argument" in
         --check) check=yes ;;
+        test) tests=yes ;;
         lint) lint=yes ;;
         fuzz) fuzz=yes ;;
         -h | --help)
@@ -65,6 +68,14 @@ python3 python3
 faketime faketime
 openssl openssl
 LIST
+    if [[ $tests == yes ]] && ! command -v chromedriver >/dev/null; then
+        # On Ubuntu it is called otherwise, and brings a snap.
+        if grep -qsx 'ID=ubuntu' /etc/os-release; then
+            printf 'chromium-browser\nchromium-chromedriver\n'
+        else
+            printf 'chromium\nchromium-driver\n'
+        fi
+    fi
     # libFuzzer is C++.
     [[ $fuzz == no ]] || command -v c++ >/dev/null || printf 'g++\n'
     # A compiler without the C library's headers builds nothing.

@@ -25,6 +25,8 @@ pub mod github;
 
 pub mod store;
 
+pub mod setup;
+
 pub mod server;
 
 pub mod http;

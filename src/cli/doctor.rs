@@ -1,4 +1,6 @@
-//! `codex-brief doctor`: what isolates each lane on this machine, and whether it holds.
+//! `codex-brief doctor`: what isolates each lane on this machine, and whether it holds; and what GitHub says of the App.
+
+mod app;
 
 use std::fmt::Write as _;
 use std::os::unix::fs::MetadataExt;
@@ -14,6 +16,8 @@ use crate::error::UserError;
 use crate::lane::HOME;
 use crate::lane::escape::{self, Finding, Outside, Verdict};
 use crate::lane::examine::{Examined, examine};
+use crate::store::Store;
+use crate::store::backup::STORE;
 
 /// The version of what `--json` prints; it changes when a field is renamed or removed.
 const FORMAT: u32 = 1;
@@ -29,7 +33,11 @@ const EARLIEST: i64 = 1_767_225_600;
 /// Each lane's own sandbox is started, just as for a step, and what a hostile program would begin with is tried
 /// in it: seeing the server's files and processes, mounting, user namespaces, system calls that kernels were broken
 /// by, the network, more memory, disk, processes than allowed. Each is `held`, `NOT held` or `not tried`, with
-/// the reason. What works does no harm. GitHub is not called, and a running server is not disturbed.
+/// the reason. What works does no harm, and a running server is not disturbed.
+///
+/// GitHub is asked about the App: whether id and key fit, its permissions and events against those of app.yml, its
+/// webhook and whether a repeated ping arrives (so let the server run), its clock, and where it is installed.
+/// --offline leaves that out.
 ///
 /// Run it as the server's user. Exit code: 0 when everything holds, 1 when something does not or could not be
 /// tried, 2 when it cannot be looked at.
@@ -46,6 +54,9 @@ pub struct DoctorArgs {
     /// Examines this lane alone.
     #[arg(long, value_name = "NAME")]
     lane: Option<String>,
+    /// Leaves GitHub out.
+    #[arg(long)]
+    offline: bool,
     /// Prints JSON.
     #[arg(long)]
     json: bool,
@@ -91,7 +102,8 @@ pub async fn run(args: DoctorArgs) -> Result<u8, UserError> {
     if let Some(name) = wanted.filter(|name| !names.iter().any(|known| known == name)) {
         return Err(super::lane_unknown(name, &names));
     }
-    let machine = machine(&config);
+    let machine = machine(&config).await;
+    let app = if args.offline { Vec::new() } else { app::examine(&config).await? };
     let work = Workplace::open(&config.server.state_dir).map_err(|error| {
         UserError::new(
             "doctor-unable",
@@ -106,13 +118,13 @@ pub async fn run(args: DoctorArgs) -> Result<u8, UserError> {
         lanes.push(examine(lane, &work.runs, hidden, &work.program).await);
     }
     let sound = |finding: &Finding| matches!(finding.verdict, Verdict::Held | Verdict::Open);
-    let mut findings = machine.iter().chain(lanes.iter().flat_map(|lane| &lane.findings));
+    let mut findings = machine.iter().chain(&app).chain(lanes.iter().flat_map(|lane| &lane.findings));
     let held = findings.all(sound) && lanes.iter().all(|lane| lane.unavailable.is_none());
     if args.json {
-        let all = json!({ "format": FORMAT, "held": held, "machine": machine, "lanes": lanes });
+        let all = json!({ "format": FORMAT, "held": held, "machine": machine, "app": app, "lanes": lanes });
         super::print(&format!("{all:#}"));
     } else {
-        super::print(as_text(&machine, &lanes, held).trim_end());
+        super::print(as_text(&machine, &app, &lanes, held).trim_end());
     }
     Ok(u8::from(!held))
 }
@@ -147,8 +159,29 @@ fn hidden(config: &Config, file: &Path) -> Vec<PathBuf> {
 }
 
 /// Looks at what the server needs beside its lanes.
-fn machine(config: &Config) -> Vec<Finding> {
-    vec![git(), clock(), state(&config.server.state_dir), space(&config.server.state_dir), secrets(config)]
+async fn machine(config: &Config) -> Vec<Finding> {
+    let folder = &config.server.state_dir;
+    vec![git(), clock(), state(folder), space(folder), store(folder).await, secrets(config)]
+}
+
+async fn store(folder: &Path) -> Finding {
+    let file = folder.join(STORE);
+    let (verdict, seen) = match file.try_exists() {
+        Ok(false) => (Verdict::Held, "there is none yet; the server makes it".to_owned()),
+        _ => match Store::open_to_read(&file).await {
+            Ok(store) => {
+                store.close().await;
+                (Verdict::Held, format!("{} can be read, and is of this version", file.display()))
+            }
+            Err(error) => (Verdict::NotHeld, format!("{}: {error}", file.display())),
+        },
+    };
+    check(
+        "store",
+        verdict,
+        seen,
+        "`codex-brief serve` upgrades an older one, and tells what is wrong with a broken one.",
+    )
 }
 
 fn check(what: &str, verdict: Verdict, seen: String, help: &str) -> Finding {
@@ -205,8 +238,8 @@ fn space(folder: &Path) -> Finding {
 }
 
 fn secrets(config: &Config) -> Finding {
-    let sources = [&config.github.private_key, &config.github.webhook_secret];
-    let files = sources.into_iter().filter_map(|source| source.file.as_deref());
+    let sources = [Some(&config.github.private_key), config.github.webhook_secret.as_ref()];
+    let files = sources.into_iter().flatten().filter_map(|source| source.file.as_deref());
     let wrong: Vec<String> = files
         .filter_map(|file| match file.metadata() {
             Ok(found) if found.mode() & 0o077 == 0 => None,
@@ -222,10 +255,16 @@ fn secrets(config: &Config) -> Finding {
     check("secrets", verdict, seen, "`chmod 600` each, as the server's user.")
 }
 
-fn as_text(machine: &[Finding], lanes: &[Examined], held: bool) -> String {
+fn as_text(machine: &[Finding], app: &[Finding], lanes: &[Examined], held: bool) -> String {
     let mut text = String::from("This machine\n");
     for finding in machine {
         row(&mut text, finding, ["ok", "NOT ok", "unknown", "ok"]);
+    }
+    if !app.is_empty() {
+        text.push_str("\nThe App\n");
+    }
+    for finding in app {
+        row(&mut text, finding, ["ok", "NOT ok", "unknown", "look"]);
     }
     for lane in lanes {
         let _ = writeln!(text, "\nLane {}", lane.lane);

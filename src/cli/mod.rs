@@ -16,6 +16,7 @@ pub mod rehearse;
 pub mod run;
 pub mod schema;
 pub mod serve;
+pub mod setup;
 
 use std::io::Write;
 use std::path::Path;
@@ -40,8 +41,8 @@ use crate::run::protected::ProtectedPaths;
     about,
     max_term_width = 100,
     after_help = "Start with `codex-brief new` to write a brief, `codex-brief check FILE` to lint \
-one, `codex-brief run FILE --repository PATH` to try it without GitHub, and `codex-brief serve` to be a \
-GitHub App."
+one, `codex-brief run FILE --repository PATH` to try it without GitHub, and `codex-brief setup` and then \
+`codex-brief serve` to be a GitHub App."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -56,6 +57,7 @@ enum Command {
     New(new::NewArgs),
     /// Runs the briefs of a file on a local repository, without GitHub.
     Run(run::RunArgs),
+    Setup(setup::SetupArgs),
     /// Serves the GitHub App: takes webhooks, runs briefs, opens pull requests.
     Serve(serve::ServeArgs),
     /// Ends a task's run, or cancels a task that waits.
@@ -76,7 +78,6 @@ enum Command {
     Gaps(gaps::GapsArgs),
     /// Tells who may run what, and which rule says so.
     Policy(policy::PolicyArgs),
-    /// Tells what isolates each lane here, and tries from inside whether it holds.
     Doctor(doctor::DoctorArgs),
     /// Tells what the code of a message means, and what to do.
     Explain(explain::ExplainArgs),
@@ -134,6 +135,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Schema(args) => Ok(schema::run(&args)),
         Command::Explain(args) => explain::run(&args),
         Command::Run(args) => on_runtime(run::run(args)),
+        Command::Setup(args) => on_runtime(setup::run(args)),
         Command::Serve(args) => on_runtime(serve::run(args)),
         Command::Backup(args) => on_runtime(backup::run(args)),
         Command::Audit(args) => on_runtime(audit::run(args)),

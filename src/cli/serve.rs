@@ -75,21 +75,22 @@ pub async fn run(args: ServeArgs) -> Result<u8, UserError> {
             "Put the state directory on a disk of this machine that holds sockets, by server.state_dir.",
         )
     })?;
+    let webhook = secrets.webhook.clone();
     let server = open(config, secrets, github).await?;
     recover::recover(&server).await;
     server.start_workers();
     // Until the end, so that what is being ended can still be asked for.
     tokio::spawn(http::control::serve(socket, server.clone(), server.end.clone()));
-    serve(listener, server).await
+    serve(listener, server, webhook).await
 }
 
 /// How many files the server asks to have open at most; a hard limit can be in the billions.
 const MOST_OPEN_FILES: u64 = 65_536;
 
-/// The two secrets of the App.
+/// The secrets of the App; a server that polls has no webhook.
 struct Secrets {
     private_key: SecretString,
-    webhook: SecretString,
+    webhook: Option<SecretString>,
 }
 
 fn read_secrets(config: &Config) -> Result<Secrets, UserError> {
@@ -98,7 +99,10 @@ fn read_secrets(config: &Config) -> Result<Secrets, UserError> {
     };
     Ok(Secrets {
         private_key: read("private_key", &config.github.private_key)?,
-        webhook: read("webhook_secret", &config.github.webhook_secret)?,
+        webhook: match &config.github.webhook_secret {
+            Some(source) if !config.webhook.is_polling() => Some(read("webhook_secret", source)?),
+            _ => None,
+        },
     })
 }
 
@@ -160,7 +164,7 @@ async fn open(config: Config, secrets: Secrets, github: GitHub) -> Result<Arc<Se
         tracing::info!(sections = changed.join(", "), "the configuration is not that of the last start");
     }
     let blobs = Blobs::open_alone(state.join("blobs")).map_err(|error| unusable(&error))?;
-    let secrets = vec![secrets.private_key, secrets.webhook];
+    let secrets = [Some(secrets.private_key), secrets.webhook].into_iter().flatten().collect();
     Ok(Arc::new(Server {
         lanes: Lanes::new(&config.lanes),
         mirrors: Mirrors::open(state.join("mirrors")).map_err(|error| unusable(&error))?,
@@ -175,16 +179,26 @@ async fn open(config: Config, secrets: Secrets, github: GitHub) -> Result<Arc<Se
     }))
 }
 
-async fn serve(listener: TcpListener, server: Arc<Server>) -> Result<u8, UserError> {
+async fn serve(
+    listener: TcpListener,
+    server: Arc<Server>,
+    webhook: Option<SecretString>,
+) -> Result<u8, UserError> {
     let address = listener.local_addr().map_err(|error| invalid(error.to_string()))?;
-    let inbox = Inbox::new(
-        server.store.clone(),
-        server.secrets[1].clone(),
-        server.config.server.body_limit_bytes,
-        Duration::from_secs(server.config.server.body_seconds),
-        server.wakes.arrived.clone(),
-    );
-    tracing::info!(%address, lanes = lane_names(&server.config), "serving; webhooks go to /webhooks/github");
+    let inbox = webhook.map(|secret| {
+        Inbox::new(
+            server.store.clone(),
+            secret,
+            server.config.server.body_limit_bytes,
+            Duration::from_secs(server.config.server.body_seconds),
+            server.wakes.arrived.clone(),
+        )
+    });
+    let heard = match &inbox {
+        Some(_) => "serving; webhooks go to /webhooks/github",
+        None => "serving; GitHub is asked for what people write, and there is no webhook",
+    };
+    tracing::info!(%address, lanes = lane_names(&server.config), "{heard}");
     let stop = server.stop.clone();
     let grace = Duration::from_secs(server.config.server.grace_seconds);
     tokio::spawn(async move {

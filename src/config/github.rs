@@ -13,8 +13,8 @@ pub struct GitHubConfig {
     pub app_id: u64,
     /// Tells where the App's private key (PEM) comes from.
     pub private_key: SecretSource,
-    /// Tells where the webhook's secret comes from.
-    pub webhook_secret: SecretSource,
+    /// Tells where the webhook's secret comes from; a server that polls has none.
+    pub webhook_secret: Option<SecretSource>,
     /// Holds the address of the REST API; GitHub Enterprise Server has `https://HOST/api/v3`.
     #[serde(default = "api_url")]
     pub api_url: String,
@@ -42,7 +42,7 @@ pub struct GitHubConfig {
 impl GitHubConfig {
     pub(super) fn check(&self) -> Result<(), UserError> {
         self.private_key.check("github.private_key")?;
-        self.webhook_secret.check("github.webhook_secret")?;
+        self.webhook_secret.iter().try_for_each(|source| source.check("github.webhook_secret"))?;
         for (key, url) in [("api_url", &self.api_url), ("web_url", &self.web_url)] {
             let uri: Option<axum::http::Uri> = url.parse().ok();
             let authority = uri.as_ref().and_then(|uri| uri.authority());

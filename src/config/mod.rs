@@ -19,6 +19,7 @@ mod retention;
 mod secret;
 mod sections;
 mod server;
+mod webhook;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -42,6 +43,7 @@ pub use queue::{OnWithdrawal, QueueConfig};
 pub use retention::RetentionConfig;
 pub use secret::{LaneSecret, SecretError, SecretSource};
 pub use server::ServerConfig;
+pub use webhook::{WebhookConfig, WebhookMode};
 
 use crate::error::UserError;
 
@@ -69,6 +71,9 @@ pub struct Config {
     /// Tells how long what is over is kept.
     #[serde(default)]
     pub retention: RetentionConfig,
+    /// Tells how the server hears of what people write.
+    #[serde(default)]
+    pub webhook: WebhookConfig,
     /// Tells how missed deliveries are found.
     #[serde(default)]
     pub catch_up: CatchUpConfig,
@@ -134,8 +139,8 @@ impl Config {
         }
         let of_lanes = self.lanes.iter_mut().flat_map(|lane| &mut lane.secrets);
         let of_lanes = of_lanes.map(|secret| &mut secret.source);
-        let of_app = [&mut self.github.private_key, &mut self.github.webhook_secret];
-        for source in of_app.into_iter().chain(of_lanes) {
+        let of_app = [Some(&mut self.github.private_key), self.github.webhook_secret.as_mut()];
+        for source in of_app.into_iter().flatten().chain(of_lanes) {
             if let Some(file) = &mut source.file {
                 *file = absolute(base.join(&*file));
             }
@@ -153,6 +158,8 @@ impl Config {
         self.queue.check()?;
         self.guard.check()?;
         self.catch_up.check()?;
+        self.webhook.check()?;
+        self.check_hearing()?;
         for (at, lane) in self.lanes.iter().enumerate() {
             if self.lanes[..at].iter().any(|other| other.name == lane.name) {
                 return Err(invalid(format!("lane `{}` is configured twice.", lane.name)));
@@ -160,6 +167,26 @@ impl Config {
         }
         if self.lanes.is_empty() {
             return Err(invalid("there is no [[lane]], so no brief could ever run.".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Checks that the server can hear what it is to hear.
+    fn check_hearing(&self) -> Result<(), UserError> {
+        if !self.webhook.is_polling() {
+            let missing = "github.webhook_secret is missing; only with `mode = \"polling\"` in [webhook] there is none.";
+            return self.github.webhook_secret.as_ref().map(drop).ok_or_else(|| invalid(missing.to_owned()));
+        }
+        if !self.catch_up.enabled {
+            return Err(invalid(
+                "catch_up.enabled is false, and webhook.mode is `polling`: the server would never hear of anything."
+                    .to_owned(),
+            ));
+        }
+        if let Some(bot) = self.named_bots().next() {
+            return Err(invalid(format!(
+                "a [[policy]] names the bot `{bot}`, and webhook.mode is `polling`, which does not look for texts of bots."
+            )));
         }
         Ok(())
     }
@@ -188,7 +215,7 @@ impl Config {
         let mut paths = vec![self.server.state_dir.clone()];
         paths.extend(self.audit.sink.clone());
         paths.extend(self.github.private_key.file.clone());
-        paths.extend(self.github.webhook_secret.file.clone());
+        paths.extend(self.github.webhook_secret.as_ref().and_then(|source| source.file.clone()));
         let of_lanes = self.lanes.iter().flat_map(|lane| &lane.secrets);
         paths.extend(of_lanes.filter_map(|secret| secret.source.file.clone()));
         let clusters = self.lanes.iter().filter_map(|lane| lane.kubectl.as_ref());
@@ -244,8 +271,24 @@ mod tests {
         assert_eq!(all.lanes[0].approval, as_it_is.lanes[0].approval);
         assert_eq!(format!("{:?}", all.retention), format!("{:?}", as_it_is.retention));
         assert_eq!(format!("{:?}", all.catch_up), format!("{:?}", as_it_is.catch_up));
+        assert_eq!(format!("{:?}", all.webhook), format!("{:?}", as_it_is.webhook));
         assert_eq!(all.github.api_url, as_it_is.github.api_url);
         assert_eq!(all.audit.sink, as_it_is.audit.sink);
+    }
+
+    #[test]
+    fn polling_needs_no_secret_and_looks_for_no_bots() {
+        let without = MINIMAL.replace("webhook_secret = { environment = \"HOOK\" }", "");
+        assert!(Config::parse(&without).unwrap_err().message.contains("webhook_secret is missing"));
+        let polling = format!("{without}\n[webhook]\nmode = \"polling\"\n");
+        assert!(Config::parse(&polling).unwrap().webhook.is_polling());
+        for (more, told) in [
+            ("[catch_up]\nenabled = false", "never hear"),
+            ("[[policy]]\nbots = [\"renovate[bot]\"]", "renovate[bot]"),
+        ] {
+            let error = Config::parse(&format!("{polling}{more}")).unwrap_err();
+            assert!(error.message.contains(told), "{error}");
+        }
     }
 
     #[test]

@@ -246,7 +246,7 @@ impl GitHub {
         bearer: &SecretString,
     ) -> Result<Answer, GitHubError> {
         self.check_silence(key)?;
-        let answer = self.transport.send(ask, bearer).await?;
+        let answer = self.transport.send(ask, Some(bearer)).await?;
         self.clock.learn(&answer.headers);
         Ok(answer)
     }

@@ -20,6 +20,11 @@ impl Clock {
         Utc::now() + TimeDelta::seconds(self.ahead_s.load(Ordering::Relaxed))
     }
 
+    /// Returns how far GitHub's clock is ahead of ours, in seconds; 0 when that does not matter.
+    pub(super) fn ahead_s(&self) -> i64 {
+        self.ahead_s.load(Ordering::Relaxed)
+    }
+
     /// Learns from an answer; a difference that matters is logged when it comes, changes or goes.
     pub(super) fn learn(&self, headers: &HeaderMap) {
         let Some(date) = date(headers) else { return };

@@ -1,5 +1,7 @@
 //! Where the App is installed, as whom it writes there, and what people may do there.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -47,6 +49,29 @@ pub struct Installation {
     pub id: u64,
     /// Tells since when it is suspended; `None` when it works.
     pub suspended_at: Option<DateTime<Utc>>,
+    /// Tells where it is installed; `None` when GitHub does not.
+    pub account: Option<InstalledOn>,
+    /// Holds the page on which its owner changes it.
+    #[serde(default)]
+    pub html_url: String,
+    /// Holds what its owner granted: permissions, each with `read`, `write` or `admin`.
+    #[serde(default)]
+    pub permissions: BTreeMap<String, String>,
+}
+
+/// The account of an installation.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct InstalledOn {
+    /// Holds its name; an enterprise has none.
+    pub login: Option<String>,
+}
+
+impl Installation {
+    /// Names the account for people.
+    pub fn name(&self) -> String {
+        let login = self.account.as_ref().and_then(|account| account.login.clone());
+        login.unwrap_or_else(|| format!("installation {}", self.id))
+    }
 }
 
 /// A repository that an installation reaches.

@@ -3,6 +3,7 @@
 //! `client` makes a call (`transport` sends it, `tokens` pays for it, `clock`, `rate_limit` and `budget` say
 //! when it may go); the other files are the calls, by what they are about.
 
+pub mod app;
 mod budget;
 pub mod changes;
 pub mod checks;

@@ -69,8 +69,12 @@ impl Transport {
         Ok(Self { client, api_url: api_url.trim_end_matches('/').to_owned() })
     }
 
-    /// Sends a request with a bearer token and reads the answer, in [`CALL_TIME`] together.
-    pub(super) async fn send(&self, ask: &Ask<'_>, bearer: &SecretString) -> Result<Answer, GitHubError> {
+    /// Sends a request, with a bearer token where there is one, and reads the answer, in [`CALL_TIME`] together.
+    pub(super) async fn send(
+        &self,
+        ask: &Ask<'_>,
+        bearer: Option<&SecretString>,
+    ) -> Result<Answer, GitHubError> {
         let no_answer = |why: String| GitHubError::NoAnswer(ask.name(), why);
         let exchange = async {
             let uri = format!("{}{}", self.address(ask.route), ask.route).parse::<Uri>();
@@ -99,16 +103,22 @@ impl Transport {
         whole.strip_prefix(below.path().trim_end_matches('/')).map(str::to_owned)
     }
 
-    async fn exchange(&self, uri: &Uri, ask: &Ask<'_>, bearer: &SecretString) -> Result<Answer, GitHubError> {
+    async fn exchange(
+        &self,
+        uri: &Uri,
+        ask: &Ask<'_>,
+        bearer: Option<&SecretString>,
+    ) -> Result<Answer, GitHubError> {
         let no_answer = |why: String| GitHubError::NoAnswer(ask.name(), why);
         let body = ask.body.map(Value::to_string).unwrap_or_default();
-        let mut token = HeaderValue::try_from(format!("Bearer {}", bearer.expose_secret()))
-            .map_err(|_| no_answer("the token cannot stand in a header".to_owned()))?;
-        token.set_sensitive(true);
-        let request = Request::builder()
-            .method(ask.method.clone())
-            .uri(uri)
-            .header(header::AUTHORIZATION, token)
+        let mut request = Request::builder().method(ask.method.clone()).uri(uri);
+        if let Some(bearer) = bearer {
+            let mut token = HeaderValue::try_from(format!("Bearer {}", bearer.expose_secret()))
+                .map_err(|_| no_answer("the token cannot stand in a header".to_owned()))?;
+            token.set_sensitive(true);
+            request = request.header(header::AUTHORIZATION, token);
+        }
+        let request = request
             .header(header::ACCEPT, "application/vnd.github+json")
             .header(header::USER_AGENT, concat!("codex-brief/", env!("CARGO_PKG_VERSION")))
             .header(header::CONTENT_TYPE, "application/json")

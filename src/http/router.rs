@@ -15,9 +15,11 @@ use crate::webhook::inbox::{self, Inbox};
 /// The time in which anything must be answered; the inbox has its own, shorter limit for bodies.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
 
-/// Makes the router of the server.
-pub fn router(server: Arc<Server>, inbox: Inbox) -> Router {
-    let webhooks = Router::new().route("/webhooks/github", post(inbox::receive)).with_state(Arc::new(inbox));
+/// Makes the router of the server; without an inbox it takes no webhooks.
+pub fn router(server: Arc<Server>, inbox: Option<Inbox>) -> Router {
+    let webhooks = inbox.map_or_else(Router::new, |inbox| {
+        Router::new().route("/webhooks/github", post(inbox::receive)).with_state(Arc::new(inbox))
+    });
     Router::new()
         .route("/", get(health::page))
         .route("/healthz", get(health::alive))

@@ -1,5 +1,6 @@
 //! Finds what was missed: reads GitHub's delivery log, has it deliver again what the store does not know,
-//! and then looks through what people wrote ([`rescan`]). At the start and every quarter of an hour.
+//! and then looks through what people wrote ([`rescan`]). At the start and every quarter of an hour; a server that
+//! polls has no log, and looks through what people wrote every minute.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -95,7 +96,6 @@ async fn stay_alive(server: &Server) {
 }
 
 async fn look_on(server: &Arc<Server>, came_up: CameUp) {
-    let every = server.config.catch_up.every();
     let mut look = Look { came_up, first: true, failures: 0 };
     // A gap may be found only after what kept the server from looking.
     let mut troubles = Vec::new();
@@ -107,7 +107,9 @@ async fn look_on(server: &Arc<Server>, came_up: CameUp) {
             let server = server.clone();
             guarded("the look for missed deliveries breaks", async move { look_once(&server, look).await })
         };
-        let mut result = looked.await.unwrap_or_else(|id| Err(CatchUpError::Defect(id)));
+        let looked = looked.await.unwrap_or_else(|id| Err(CatchUpError::Defect(id)));
+        let every = every(server, looked.as_ref().ok().copied());
+        let mut result = looked.map(drop);
         if result.is_ok() {
             result = tell(server, &troubles).await;
         }
@@ -129,6 +131,14 @@ async fn look_on(server: &Arc<Server>, came_up: CameUp) {
         if !rest(server, wait).await {
             return;
         }
+    }
+}
+
+/// Returns the time until the next look; `reached` is how many repositories an installation reached at most.
+fn every(server: &Server, reached: Option<usize>) -> Duration {
+    match server.config.webhook.is_polling() {
+        true => server.config.webhook.poll_every(reached.unwrap_or_default()),
+        false => server.config.catch_up.every(),
     }
 }
 
@@ -156,7 +166,11 @@ async fn put_off(server: &Server, look: Look, error: &CatchUpError, every: Durat
     if asked { wait } else { wait.min(every) }
 }
 
-async fn look_once(server: &Server, look: Look) -> Result<(), CatchUpError> {
+/// Looks once; returns how many repositories an installation reached at most.
+async fn look_once(server: &Server, look: Look) -> Result<usize, CatchUpError> {
+    if server.config.webhook.is_polling() {
+        return rescan::rescan(server, look).await;
+    }
     let mut trouble = None;
     if let Err(error) = redeliver(server, look).await {
         // What the log does not tell, the texts do, as far as they are still there.
@@ -165,8 +179,8 @@ async fn look_once(server: &Server, look: Look) -> Result<(), CatchUpError> {
         }
         trouble = Some(error);
     }
-    rescan::rescan(server, look).await?;
-    trouble.map_or(Ok(()), Err)
+    let reached = rescan::rescan(server, look).await?;
+    trouble.map_or(Ok(reached), Err)
 }
 
 /// Has GitHub deliver again what its log has and the store does not, and waits a while for it.

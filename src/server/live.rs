@@ -47,9 +47,11 @@ pub(super) async fn outdated(
 }
 
 /// Tells why a task that waited since before this start, or that ran before, does not run any more: what was
-/// withdrawn while the server was away nobody told it, and what works is not cancelled for it.
+/// withdrawn while the server was away nobody told it, and what works is not cancelled for it. A server that polls
+/// is told of nothing.
 pub(super) async fn withdrawn(server: &Server, task: &ClaimedTask) -> Result<Option<Problem>, GitHubError> {
-    if task.epoch == 1 && task.queued_at_ms >= server.started_ms {
+    let told = !server.config.webhook.is_polling();
+    if told && task.epoch == 1 && task.queued_at_ms >= server.started_ms {
         return Ok(None);
     }
     let location = locate::locate(server, &task.brief).await?;

@@ -46,7 +46,9 @@ pub(super) async fn check_run(
     if !server.config.github.check_runs {
         return Ok(None);
     }
-    let buttons = buttons.as_ref().map(|buttons| serde_json::json!(buttons));
+    // Only a webhook tells that somebody pressed one.
+    let buttons = buttons.as_ref().filter(|_| !server.config.webhook.is_polling());
+    let buttons = buttons.map(|buttons| serde_json::json!(buttons));
     let text = CheckRunText {
         name: name.as_deref().unwrap_or(CHECK_NAME),
         head_sha: commit,

@@ -23,12 +23,12 @@ const OVERLAP_MS: i64 = 600_000;
 /// The webhook of a text that is younger than this may be under way, in milliseconds.
 const SETTLED_MS: i64 = 60_000;
 
-/// Looks through every repository on which the App is installed. One that GitHub refuses to show is told
-/// and passed over; a failure that may pass ends the look.
-pub(super) async fn rescan(server: &Server, look: Look) -> Result<(), CatchUpError> {
+/// Looks through every repository on which the App is installed, and returns how many an installation reaches at
+/// most. One that GitHub refuses to show is told and passed over; a failure that may pass ends the look.
+pub(super) async fn rescan(server: &Server, look: Look) -> Result<usize, CatchUpError> {
     let began = Utc::now().timestamp_millis();
     let waiting = waiting(server).await?;
-    let (mut reached, mut all_listed) = (Vec::new(), true);
+    let (mut reached, mut all_listed, mut most) = (Vec::new(), true, 0);
     let failed = |error| CatchUpError::GitHub("what people wrote cannot be looked through", error);
     for installation in server.github.installations().await.map_err(failed)? {
         if installation.suspended_at.is_some() {
@@ -43,9 +43,10 @@ pub(super) async fn rescan(server: &Server, look: Look) -> Result<(), CatchUpErr
             }
             other => other.map_err(failed)?,
         };
+        most = most.max(repositories.len());
         for repository in repositories {
             if server.stop.is_cancelled() {
-                return Ok(());
+                return Ok(most);
             }
             reached.push(repository.id);
             match look_through(server, look, installation.id, &repository, &waiting).await {
@@ -60,7 +61,7 @@ pub(super) async fn rescan(server: &Server, look: Look) -> Result<(), CatchUpErr
     if all_listed {
         server.store.note_kept_out(&reached, began).await?;
     }
-    Ok(())
+    Ok(most)
 }
 
 async fn pass_over(server: &Server, what: &str, error: &GitHubError) -> Result<(), CatchUpError> {
@@ -81,8 +82,10 @@ async fn look_through(
     // The last server may have ended before it looked through it for the first time; else the App was
     // installed on it since, and what was written before that is not for it.
     let known = look.first && server.store.repository(repository.id).await?.is_some();
+    // A webhook tells what was written since the server came up; without one the first look does.
+    let since = if look.first && server.config.webhook.is_polling() { came_up.now_ms } else { began };
     // GitHub dates to the second: what was written in this one counts as written after it.
-    let new_here = (scanned.is_none() && !known).then_some(began.div_euclid(1_000) * 1_000);
+    let new_here = (scanned.is_none() && !known).then_some(since.div_euclid(1_000) * 1_000);
     let last = scanned.unwrap_or(came_up.alive_ms);
     let window = Window {
         home: Home {
@@ -92,8 +95,11 @@ async fn look_through(
         },
         app_id: server.github.app_id(),
         from_ms: (last - OVERLAP_MS).max(came_up.first_start_ms).max(new_here.or(let_in).unwrap_or(0)),
-        // Nobody listened before this server came up, so those webhooks are not under way.
-        until_ms: came_up.now_ms.max(began - SETTLED_MS),
+        until_ms: match server.config.webhook.is_polling() {
+            true => began,
+            // Nobody listened before this server came up, so those webhooks are not under way.
+            false => came_up.now_ms.max(began - SETTLED_MS),
+        },
     };
     let place = Place { installation: installation_id, repository: &repository.full_name };
     match search(server, look, &window, place, waiting).await {
@@ -202,7 +208,12 @@ async fn take(server: &Server, look: Look, found: Found) -> Result<(), CatchUpEr
     match found {
         Found::Event(event) => {
             let text = rescan::write(&event).map_err(crate::store::StoreError::from)?;
-            if server.store.insert_rescanned(&text, look.span()).await? {
+            if server.config.webhook.is_polling() {
+                if server.store.insert_polled(&text).await? {
+                    tracing::info!(guid = text.missed.name, what = text.missed.what, "a text was found");
+                    server.wakes.arrived.notify_one();
+                }
+            } else if server.store.insert_rescanned(&text, look.span()).await? {
                 tracing::info!(guid = text.missed.name, what = text.missed.what, "a missed text was found");
                 server.wakes.arrived.notify_one();
             }

@@ -36,22 +36,21 @@ impl Store {
     /// once; returns whether it is new.
     pub async fn insert_rescanned(&self, text: &RescannedText, within: Span) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
-        let done = sqlx::query(
-            "INSERT INTO deliveries (guid, event, body, received_at, origin) VALUES (?, ?, ?, ?, 'rescan')
-             ON CONFLICT (guid) DO NOTHING",
-        )
-        .bind(&text.missed.name)
-        .bind(&text.event)
-        .bind(&text.body)
-        .bind(now_ms())
-        .execute(&mut *tx)
-        .await?;
-        if done.rows_affected() == 0 {
+        if !insert_found(&mut tx, text).await? {
             return Ok(false);
         }
         insert_missed(&mut tx, &text.missed, MissedState::Recovered, None, within).await?;
         tx.commit().await?;
         Ok(true)
+    }
+
+    /// Stores a text that was found by polling as a delivery of its own, once; nothing was missed. Returns whether
+    /// it is new.
+    pub async fn insert_polled(&self, text: &RescannedText) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let new = insert_found(&mut tx, text).await?;
+        tx.commit().await?;
+        Ok(new)
     }
 
     /// Notes something that was missed and cannot be recovered, once; returns whether it is new.
@@ -212,6 +211,20 @@ pub(super) async fn open_gap(
         .execute(&mut **tx)
         .await?;
     Ok(done.last_insert_rowid())
+}
+
+async fn insert_found(tx: &mut Transaction<'_, Sqlite>, text: &RescannedText) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "INSERT INTO deliveries (guid, event, body, received_at, origin) VALUES (?, ?, ?, ?, 'rescan')
+         ON CONFLICT (guid) DO NOTHING",
+    )
+    .bind(&text.missed.name)
+    .bind(&text.event)
+    .bind(&text.body)
+    .bind(now_ms())
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() > 0)
 }
 
 async fn insert_missed(

@@ -36,7 +36,7 @@ impl Place {
 
     fn doctor(&self) -> Command {
         let mut command = Command::new(PROGRAM);
-        command.args(["doctor", "--config"]).arg(&self.config);
+        command.args(["doctor", "--offline", "--config"]).arg(&self.config);
         command
     }
 
@@ -102,7 +102,12 @@ fn an_ordinary_user_is_told_the_same() {
     let nobody = Command::new("chown").args(["-R", "65534:65534"]).arg(place.folder.path()).status();
     assert!(nobody.unwrap().success());
     let mut command = Command::new(&program);
-    command.args(["doctor", "--config"]).arg(&place.config).current_dir("/").uid(65534).gid(65534);
+    command
+        .args(["doctor", "--offline", "--config"])
+        .arg(&place.config)
+        .current_dir("/")
+        .uid(65534)
+        .gid(65534);
     let (code, told) = place.json(&mut command);
     assert_all_held(code, &told);
 }

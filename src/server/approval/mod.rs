@@ -79,7 +79,7 @@ async fn ask(
         base_commit,
         expires_at_ms,
         verdicts: verdicts.as_deref(),
-        buttons: server.config.github.check_runs,
+        buttons: server.config.github.check_runs && !server.config.webhook.is_polling(),
     };
     let owed = owed(&asked, Standing::Asked(&changed));
     Ask {

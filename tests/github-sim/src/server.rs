@@ -54,6 +54,7 @@ async fn watch(
     request: Request,
     next: Next,
 ) -> Response {
+    let (request, enterprise) = moved::from_enterprise(request);
     let path = request.uri().path().to_owned();
     if !is_logged(&path) {
         return next.run(request).await;
@@ -82,6 +83,9 @@ async fn watch(
         }
     };
     rate_limit(&core, credentials.unwrap_or_default(), &mut response);
+    if enterprise {
+        moved::links_to_enterprise(&core.read().base, &mut response);
+    }
     let mut world = core.write();
     let date = world.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
     if let Ok(date) = date.parse() {
@@ -101,7 +105,8 @@ async fn watch(
 /// The pages and the control interface are for people; they are neither logged nor made to fail.
 fn is_logged(path: &str) -> bool {
     let api = [
-        "/app",
+        "/app/",
+        "/app-manifests/",
         "/installation",
         "/orgs/",
         "/repos/",
@@ -111,7 +116,9 @@ fn is_logged(path: &str) -> bool {
         "/graphql",
     ];
     let git = ["/info/refs", "/git-upload-pack", "/git-receive-pack"];
-    api.iter().any(|start| path.starts_with(start)) || git.iter().any(|end| path.ends_with(end))
+    path == "/app"
+        || api.iter().any(|start| path.starts_with(start))
+        || git.iter().any(|end| path.ends_with(end))
 }
 
 fn arrive(core: &Shared, request: &Request) -> (usize, Option<FaultKind>) {

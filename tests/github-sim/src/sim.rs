@@ -122,6 +122,7 @@ impl Builder {
             events: EVENTS.iter().map(|event| (*event).to_owned()).collect(),
             webhook_secret: self.secret.clone(),
             webhook_url: self.webhook_url.clone(),
+            hook_active: true,
             hook_id: 0,
             created_at,
         }
@@ -188,6 +189,21 @@ impl GithubSim {
     /// Sets where webhooks go from now on.
     pub fn set_webhook_url(&self, url: &str) {
         self.core.write().app.webhook_url = Some(url.to_owned());
+    }
+
+    /// Switches the App's webhook on or off; while it is off nothing is delivered or logged.
+    pub fn set_webhook_active(&self, active: bool) {
+        self.core.write().app.hook_active = active;
+    }
+
+    /// Sets what the App listens to, as its settings page does.
+    pub fn set_app_events(&self, events: &[&str]) {
+        self.core.write().app.events = events.iter().map(|event| (*event).to_owned()).collect();
+    }
+
+    /// Sets the secret that webhooks are signed with from now on.
+    pub fn set_webhook_secret(&self, secret: &str) {
+        self.core.write().app.webhook_secret = secret.to_owned();
     }
 
     /// Sets what the installation grants; tokens given out before keep what they had.

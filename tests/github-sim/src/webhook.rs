@@ -54,6 +54,9 @@ impl World {
     }
 
     pub(crate) fn owe(&mut self, event: &str, action: Option<&str>, repository: Option<u64>, payload: Value) {
+        if !self.app.hook_active {
+            return;
+        }
         let body = payload.to_string().into_bytes();
         let guid = uuid::Uuid::now_v7().to_string();
         self.put_on_the_way(event, action, repository, guid, body, false);

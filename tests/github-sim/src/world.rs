@@ -1,6 +1,6 @@
 //! Everything that the simulated GitHub remembers, and the questions that can be asked of it.
 
-use crate::act::Standing;
+use crate::act::{ManifestCode, Standing};
 use crate::auth::Grant;
 use crate::fault::Fault;
 use crate::log::{Delivery, RequestRecord};
@@ -26,6 +26,8 @@ pub(crate) struct App {
     pub(crate) events: Vec<String>,
     pub(crate) webhook_secret: String,
     pub(crate) webhook_url: Option<String>,
+    /// Tells whether deliveries are made at all.
+    pub(crate) hook_active: bool,
     pub(crate) hook_id: u64,
     pub(crate) created_at: Time,
 }
@@ -47,6 +49,8 @@ pub struct World {
     /// Names that repositories had before, in lower case, and the repositories' ids.
     pub(crate) moved: HashMap<String, u64>,
     pub(crate) tokens: HashMap<String, Grant>,
+    /// Codes for the credentials of an App that was made from a manifest.
+    pub(crate) codes: HashMap<String, ManifestCode>,
     pub(crate) deliveries: Vec<Delivery>,
     pub(crate) requests: Vec<RequestRecord>,
     pub(crate) faults: Vec<Fault>,
@@ -72,6 +76,7 @@ impl World {
             teams: BTreeMap::new(),
             moved: HashMap::new(),
             tokens: HashMap::new(),
+            codes: HashMap::new(),
             deliveries: Vec::new(),
             requests: Vec::new(),
             faults: Vec::new(),

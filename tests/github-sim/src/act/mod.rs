@@ -5,6 +5,7 @@ mod comments;
 mod installation;
 mod issues;
 mod labels;
+mod manifest;
 mod people;
 mod pulls;
 mod repositories;
@@ -14,6 +15,7 @@ pub(crate) use checks::CheckChange;
 pub(crate) use installation::Standing;
 pub(crate) use issues::IssueChange;
 pub(crate) use labels::LabelChange;
+pub(crate) use manifest::{Manifest, ManifestCode};
 pub(crate) use pulls::{NewPull, PullChange};
 pub(crate) use reviews::NewReviewComment;
 

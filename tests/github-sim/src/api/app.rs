@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/app", get(app))
+        .route("/app-manifests/{code}/conversions", post(convert))
         .route("/app/installations", get(installations))
         .route("/app/installations/{id}", get(installation))
         .route("/app/installations/{id}/access_tokens", post(access_token))
@@ -31,6 +32,20 @@ pub(super) fn routes() -> Router<Shared> {
 
 async fn app(State(core): State<Shared>, _: AsApp) -> Answer {
     Ok(Reply::ok(core.read().app_json()))
+}
+
+/// Exchanges a code for the credentials of the App that was made from a manifest; asks for no other.
+async fn convert(State(core): State<Shared>, Path(code): Path<String>) -> Answer {
+    let mut world = core.write();
+    if !world.spend_code(&code) {
+        return Err(Refusal::not_found());
+    }
+    let credentials = json!({
+        "client_secret": uuid::Uuid::now_v7().simple().to_string(),
+        "webhook_secret": world.app.webhook_url.is_some().then(|| world.app.webhook_secret.clone()),
+        "pem": crate::auth::PRIVATE_KEY_PEM,
+    });
+    Ok(Reply::created(crate::render::merged(world.app_json(), credentials)))
 }
 
 async fn installations(State(core): State<Shared>, _: AsApp, asked: Asked) -> Answer {

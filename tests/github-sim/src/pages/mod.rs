@@ -1,5 +1,6 @@
 //! The pages that a person looks at: what GitHub would show, without any script.
 
+mod apps;
 mod code;
 mod diff;
 mod markdown;
@@ -12,12 +13,17 @@ use crate::world::World;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use chrono::Utc;
 
 pub(crate) fn routes() -> Router<Shared> {
     Router::new()
         .route("/", get(repository::index))
+        .route("/settings/apps/new", post(apps::new_here))
+        .route("/organizations/{owner}/settings/apps/new", post(apps::new))
+        .route("/apps/{slug}", get(apps::app))
+        .route("/apps/{slug}/installations/new", get(apps::install_page).post(apps::install))
+        .route("/settings/installations/{id}", get(apps::installation))
         .route("/{owner}/{repo}", get(repository::home))
         .route("/{owner}/{repo}/issues/{number}", get(thread::issue))
         .route("/{owner}/{repo}/pull/{number}", get(thread::pull))
@@ -29,10 +35,16 @@ pub(crate) fn routes() -> Router<Shared> {
 }
 
 /// No script at all, no picture or style from elsewhere: a second lock behind the escaping.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'; form-action";
 
-/// Puts a page's content into the frame that all pages share.
+/// Puts a page's content into the frame that all pages share; none of its forms leads anywhere.
 fn page(world: &World, title: &str, repo: Option<&Repository>, content: &str) -> Response {
+    page_with(world, title, repo, content, "'none'")
+}
+
+/// Puts a page's content into the frame, with the places that its forms may lead to.
+fn page_with(world: &World, title: &str, repo: Option<&Repository>, content: &str, forms: &str) -> Response {
     let style = include_str!("style.css");
     let place = repo.map_or_else(
         || "<b>Repositories</b>".to_owned(),
@@ -53,7 +65,7 @@ fn page(world: &World, title: &str, repo: Option<&Repository>, content: &str) ->
         escape(title),
         escape(&world.base),
     );
-    ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(html)).into_response()
+    ([(header::CONTENT_SECURITY_POLICY, format!("{POLICY} {forms}"))], Html(html)).into_response()
 }
 
 fn missing(world: &World) -> Response {

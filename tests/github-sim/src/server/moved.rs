@@ -101,3 +101,30 @@ fn is_archived_for(repo: &Repository, world: &World, request: &Request) -> bool 
 fn archived() -> Response {
     Refusal::new(403, "Repository was archived so is read-only.").into_response()
 }
+
+/// Where an Enterprise Server has its interface; this GitHub answers there too.
+const ENTERPRISE: &str = "/api/v3";
+
+/// Turns a request to an Enterprise Server's interface into one to GitHub's own; tells whether it was one.
+pub(super) fn from_enterprise(mut request: Request) -> (Request, bool) {
+    let whole = request.uri().path_and_query().map(|whole| whole.as_str().to_owned()).unwrap_or_default();
+    let inner = match whole.strip_prefix(ENTERPRISE) {
+        Some(rest) if rest.starts_with('/') => rest,
+        _ if whole == "/api/graphql" => "/graphql",
+        _ => return (request, false),
+    };
+    match inner.parse() {
+        Ok(uri) => *request.uri_mut() = uri,
+        Err(_) => return (request, false),
+    }
+    (request, true)
+}
+
+/// Makes the links to other pages of a list lead to the Enterprise Server's interface.
+pub(super) fn links_to_enterprise(base: &str, response: &mut Response) {
+    let link = response.headers().get(header::LINK).and_then(|value| value.to_str().ok());
+    let there = link.map(|link| link.replace(&format!("<{base}/"), &format!("<{base}{ENTERPRISE}/")));
+    if let Some(Ok(link)) = there.map(|link| link.parse()) {
+        response.headers_mut().insert(header::LINK, link);
+    }
+}
