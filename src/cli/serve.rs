@@ -22,7 +22,7 @@ use crate::run::mirror::Mirrors;
 use crate::server::audit_sink::{NO_SINK, SinkTrouble};
 use crate::server::engine::Engine;
 use crate::server::lanes::Lanes;
-use crate::server::{Server, recover};
+use crate::server::{Server, receipt_key, recover};
 use crate::store::backup::STORE;
 use crate::store::blobs::Blobs;
 use crate::store::{Store, StoreError, refusal};
@@ -159,6 +159,10 @@ async fn open(config: Config, secrets: Secrets, github: GitHub) -> Result<Arc<Se
     if !changed.is_empty() {
         tracing::info!(sections = changed.join(", "), "the configuration is not that of the last start");
     }
+    let receipt_key = receipt_key::load_or_make(&state)?;
+    let public = receipt_key.public();
+    let noted = store.note_receipt_key(&public.id(), &public.pem()).await;
+    noted.map_err(|error| refusal(&file, &error))?;
     let blobs = Blobs::open_alone(state.join("blobs")).map_err(|error| unusable(&error))?;
     let secrets = vec![secrets.private_key, secrets.webhook];
     Ok(Arc::new(Server {
@@ -168,6 +172,7 @@ async fn open(config: Config, secrets: Secrets, github: GitHub) -> Result<Arc<Se
         github,
         started_ms: chrono::Utc::now().timestamp_millis(),
         config,
+        receipt_key,
         sink_trouble: SinkTrouble::default(),
         end: CancellationToken::new(),
         runs: TaskTracker::new(),

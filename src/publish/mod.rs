@@ -15,6 +15,7 @@ mod network;
 pub mod notice;
 pub mod plan;
 pub mod pull_request;
+mod receipt;
 pub mod status;
 pub mod terminal;
 mod tree;

@@ -2,8 +2,8 @@
 
 use super::intake::LookError;
 use super::locate::locate_anew;
-use super::{Server, access, approval, conclude, execute};
-use crate::authorize::policy::Bounds;
+use super::{Server, access, approval, conclude, execute, receipt};
+use crate::authorize::policy::{Bounds, Decision};
 use crate::brief::{self, Brief, Origin, PullRequestOutput};
 use crate::config::LaneConfig;
 use crate::crash;
@@ -172,6 +172,8 @@ async fn publish_once(
     crash::point("branch-pushed.before-record");
     report.head_branch = Some(branch.to_owned());
     report.head_commit = Some(commit.to_string());
+    let made = (report as &RunReport, &decision, place.repository, branch);
+    let receipt = signed(server, task, commit, made).await?;
     crash::point("pr-opened.before-commit");
     if let Some(found) = server.github.find_pull_request(place, branch).await.map_err(failure)? {
         return Ok(found);
@@ -184,6 +186,7 @@ async fn publish_once(
         context: &conclude::context(task),
         thread_url: &task.brief.source_url,
         requested_by: &task.brief.requested_by,
+        receipt: Some(&receipt),
     });
     crash::point("pr-opened.before-effect");
     match server.github.open_pull_request(place, branch, &brief.branch, &title, &body).await {
@@ -200,6 +203,24 @@ async fn publish_once(
         }
         Err(error) => Err(failure(error)),
     }
+}
+
+/// Returns the run's receipt for a commit that is pushed.
+async fn signed(
+    server: &Server,
+    task: &ClaimedTask,
+    commit: CommitId,
+    (report, decision, repository, branch): (&RunReport, &Decision, &str, &str),
+) -> Result<String, Failure> {
+    let mirror = server.mirrors.mirror(task.brief.source.repository_id);
+    let tree = mirror
+        .map_err(anyhow::Error::from)
+        .and_then(|mirror| Ok(mirror.repository()?.find_commit(commit.oid())?.tree_id().to_string()));
+    let tree = tree.map_err(|error| Failure::Final(internal("the commit's tree cannot be read", &error)))?;
+    let commit = commit.to_string();
+    let made = receipt::Made { report, decision, repository, branch, commit: &commit, tree: &tree };
+    let kept = receipt::of_run(server, task, made).await;
+    kept.map_err(|error| Failure::Passing(error.to_string(), 1_000))
 }
 
 /// Fetches the commit that the work is built on, where the mirror does not have it: the mirror may be

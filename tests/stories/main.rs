@@ -31,6 +31,7 @@ mod missed;
 mod outages;
 mod policy;
 mod publishing;
+mod receipts;
 mod refusals;
 mod rehearse;
 mod retries;

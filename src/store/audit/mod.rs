@@ -96,7 +96,7 @@ async fn append_at(tx: &mut Transaction<'_, Sqlite>, entry: Entry, at_ms: i64) -
     Ok(())
 }
 
-async fn target_of(tx: &mut Transaction<'_, Sqlite>, task: i64) -> Result<Target, StoreError> {
+pub(super) async fn target_of(tx: &mut Transaction<'_, Sqlite>, task: i64) -> Result<Target, StoreError> {
     let row = sqlx::query(
         "SELECT briefs.id, repository_id, repository, thread_number, lane
          FROM tasks JOIN briefs ON briefs.id = brief_id WHERE tasks.id = ?",
