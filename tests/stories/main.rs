@@ -16,6 +16,7 @@ mod clock;
 mod commands;
 mod crash;
 mod demo;
+mod deploy;
 mod doctor;
 mod egress;
 mod failures;
