@@ -81,7 +81,7 @@ pub(super) async fn address(
         return Ok(Fetched { text: get(&uri, None).await?, pull: None });
     };
     let api: Uri = api.parse().map_err(|error| format!("{error}"))?;
-    let token = token.filter(|_| api.scheme_str() == Some("https"));
+    let token = token.filter(|_| takes_token(&api));
     let pull: Pull = serde_json::from_str(&get(&api, token).await?)
         .map_err(|error| format!("{api} does not answer as GitHub does: {error}"))?;
     let found = FoundPull { head: pull.head.sha, repository: pull.base.repo.id };
@@ -101,6 +101,11 @@ fn pull_request_api(uri: &Uri, api_url: Option<&str>) -> Option<String> {
         None => format!("{}://{authority}/api/v3", uri.scheme_str()?),
     };
     Some(format!("{api}/repos/{owner}/{repository}/pulls/{number}"))
+}
+
+/// Tells whether a token may be sent there: where nobody reads along.
+fn takes_token(api: &Uri) -> bool {
+    api.scheme_str() == Some("https")
 }
 
 async fn get(uri: &Uri, token: Option<&str>) -> Result<String, String> {
@@ -146,6 +151,13 @@ async fn exchange(uri: &Uri, token: Option<&str>) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_is_not_sent_over_plain_http() {
+        let takes = |url: &str| takes_token(&url.parse().unwrap());
+        assert!(takes("https://api.github.com/repos/o/r/pulls/7"));
+        assert!(!takes("http://api.github.com/repos/o/r/pulls/7") && !takes("/repos"));
+    }
 
     #[test]
     fn the_page_of_a_pull_request_leads_to_the_api() {

@@ -163,6 +163,7 @@ async fn open(config: Config, secrets: Secrets, github: GitHub) -> Result<Arc<Se
     let public = receipt_key.public();
     let noted = store.note_receipt_key(&public.id(), &public.pem()).await;
     noted.map_err(|error| refusal(&file, &error))?;
+    tracing::info!(key = public.id(), "receipts are signed by this key");
     let blobs = Blobs::open_alone(state.join("blobs")).map_err(|error| unusable(&error))?;
     let secrets = vec![secrets.private_key, secrets.webhook];
     Ok(Arc::new(Server {

@@ -1,14 +1,15 @@
 //! `codex-brief verify`: what of a receipt holds, told item by item, without asking the server.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::fetch;
-use super::print;
+use super::audit::whole_lines;
+use super::{fetch, print};
 use crate::error::UserError;
 use crate::receipt::statement::Statement;
 use crate::receipt::verify::{AtHand, Finding, FoundCommit, FoundLog, Outcome, proven, verify};
@@ -199,11 +200,11 @@ fn names(entry: &AuditEntry, digest: &str) -> bool {
 
 /// Looks for a receipt in a file of the sink; the inner error tells of a chain that is broken.
 fn in_sink(sink: &Path, digest: &str) -> Result<Result<Option<i64>, String>, UserError> {
-    let text = fs::read_to_string(sink).map_err(|error| unreadable(sink, &error.to_string()))?;
+    let fails = |error: std::io::Error| unreadable(sink, &error.to_string());
+    let file = BufReader::new(File::open(sink).map_err(fails)?);
     let (mut chain, mut found) = (Chain::part(), None);
-    // What has no line end yet is being written.
-    for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
-        match chain.check_line(line) {
+    for line in whole_lines(file) {
+        match chain.check_line(&line.map_err(fails)?) {
             Ok(entry) if names(&entry, digest) => found = Some(entry.sequence),
             Ok(_) => {}
             Err(fault) => {

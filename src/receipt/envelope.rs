@@ -191,8 +191,10 @@ pub(super) mod tests {
             Receipt::read(&seal(&statement, &key()).unwrap().json()).unwrap_err()
         };
         for (told, change) in [
-            ("subjects", &(|s: &mut Statement| s.subject.clear()) as &dyn Fn(&mut Statement)),
-            ("subjects", &|s| s.subject.push(s.subject[0].clone())),
+            (
+                "gitCommit",
+                &(|s: &mut Statement| s.subject[0].digest.git_commit.clear()) as &dyn Fn(&mut Statement),
+            ),
             ("gitCommit", &|s| s.subject[0].digest.git_commit = "C".repeat(40)),
             ("gitTree", &|s| s.subject[0].digest.git_tree.clear()),
             ("base.gitCommit", &|s| s.predicate.base.git_commit.push('0')),
@@ -209,6 +211,17 @@ pub(super) mod tests {
             ("_type", &|s| s.kind.clear()),
         ] {
             assert!(sealed(change).contains(told), "{told}: {}", sealed(change));
+        }
+        let json = serde_json::to_string(&statement()).unwrap();
+        let one = serde_json::to_string(&statement().subject[0]).unwrap();
+        for (from, to) in [
+            (one.as_str(), String::new()),
+            (&one, format!("{one},{one}")),
+            ("\"brief\":", "\"more\":1,\"brief\":".to_owned()),
+            ("\"epoch\":1", "\"epoch\":1,\"epoch\":2".to_owned()),
+        ] {
+            assert!(Statement::read(json.as_bytes()).is_ok() && json.contains(from));
+            assert!(Statement::read(json.replacen(from, &to, 1).as_bytes()).is_err(), "{to}");
         }
     }
 

@@ -23,7 +23,7 @@ pub struct Statement {
     #[serde(rename = "_type")]
     pub kind: String,
     /// Holds the commit, exactly one.
-    pub subject: Vec<Subject>,
+    pub subject: [Subject; 1],
     /// Is [`PREDICATE_TYPE`].
     #[serde(rename = "predicateType")]
     pub predicate_type: String,
@@ -194,7 +194,7 @@ impl Statement {
     pub fn about(address: String, commit: CommitDigest, predicate: Predicate) -> Self {
         Self {
             kind: STATEMENT_TYPE.to_owned(),
-            subject: vec![Subject { name: address, digest: commit }],
+            subject: [Subject { name: address, digest: commit }],
             predicate_type: PREDICATE_TYPE.to_owned(),
             predicate,
         }
@@ -209,18 +209,14 @@ impl Statement {
 
     /// Returns the commit that the receipt is for.
     pub fn commit(&self) -> &CommitDigest {
-        // `read` and `about` leave no other than one.
-        static NONE: CommitDigest = CommitDigest { git_commit: String::new(), git_tree: String::new() };
-        self.subject.first().map_or(&NONE, |subject| &subject.digest)
+        &self.subject[0].digest
     }
 
     fn check(&self) -> Result<(), String> {
         let Predicate { brief, repository, base, run, steps, policy, approval, .. } = &self.predicate;
         is(&self.kind, STATEMENT_TYPE, "_type")?;
         is(&self.predicate_type, PREDICATE_TYPE, "predicateType")?;
-        let [Subject { name, digest }] = &self.subject[..] else {
-            return Err(format!("it has {} subjects, and not one", self.subject.len()));
-        };
+        let [Subject { name, digest }] = &self.subject;
         hex_of(40, &digest.git_commit, "subject.digest.gitCommit")?;
         hex_of(40, &digest.git_tree, "subject.digest.gitTree")?;
         hex_of(40, &base.git_commit, "base.gitCommit")?;

@@ -137,3 +137,71 @@ pub const RECEIPT: &str = "receipt";
 
 /// Names the detail of that entry which holds the receipt's digest.
 pub const DIGEST: &str = "digest";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::brief::{BriefId, Source, SourceKind};
+    use crate::store::models::{BriefRow, Effect, EffectPayload};
+    use crate::store::{Intake, Next};
+
+    fn brief() -> BriefRow {
+        BriefRow {
+            id: BriefId::from([7; 32]),
+            source: Source { repository_id: 7, kind: SourceKind::IssueBody, id: 70 },
+            repository: "octo/example".to_owned(),
+            installation_id: 3,
+            source_url: "https://github.com/octo/example/issues/1".to_owned(),
+            block_index: 0,
+            text_digest: "d".repeat(64),
+            text: String::new(),
+            thread_number: 1,
+            thread_title: "T".to_owned(),
+            requested_by: "maria".to_owned(),
+            requested_by_id: 9,
+            author: "maria".to_owned(),
+            author_id: 9,
+            delivery_guid: "guid".to_owned(),
+        }
+    }
+
+    fn receipt(digest: &str, commit: &str) -> NewReceipt {
+        NewReceipt {
+            digest: digest.to_owned(),
+            head_commit: commit.to_owned(),
+            key_id: "key".to_owned(),
+            envelope: format!("{{\"{digest}\"}}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_run_has_one_receipt_for_a_commit_and_only_while_it_is_published() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store.sqlite")).await.unwrap();
+        let intake = Intake { accepted: vec![(brief(), "lane".to_owned())], ..Intake::default() };
+        store.finish_delivery(0, &intake).await.unwrap();
+        let task = store.claim_task("lane", "run", i64::MAX).await.unwrap().unwrap();
+        for _ in 0..2 {
+            store.note_receipt_key("key", "pem").await.unwrap();
+        }
+        let early = store.keep_receipt(&task, &receipt("d1", "c1")).await;
+        assert!(matches!(early, Err(StoreError::StaleEpoch(_))), "its work has not ended");
+        let payload = EffectPayload::Publish { run: "run".to_owned() };
+        let effect = Effect::for_brief(&task.brief, "publish:run".to_owned(), payload);
+        store.end_work(&task, "{}", None, &Next::Publish(&effect)).await.unwrap();
+        let first = store.keep_receipt(&task, &receipt("d1", "c1")).await.unwrap();
+        let again = store.keep_receipt(&task, &receipt("d2", "c1")).await.unwrap();
+        assert_eq!((first.as_str(), again.as_str()), ("{\"d1\"}", "{\"d1\"}"));
+        assert_eq!(store.receipt_of_run("run", "c1").await.unwrap(), Some(first));
+        store.keep_receipt(&task, &receipt("d3", "c3")).await.unwrap();
+        assert_eq!(store.receipt_of_task(task.id).await.unwrap().unwrap().digest, "d3");
+        let old = ClaimedTask { epoch: task.epoch - 1, ..task.clone() };
+        let stale = store.keep_receipt(&old, &receipt("d4", "c4")).await;
+        assert!(matches!(stale, Err(StoreError::StaleEpoch(_))));
+        let entries = store.audit_after(0, 99).await.unwrap();
+        let entries: Vec<_> = entries.iter().map(|row| row.entry().unwrap()).collect();
+        let of = |action: &str| entries.iter().filter(|entry| entry.action == action).count();
+        assert_eq!((of(RECEIPT), of("receipt-key")), (2, 1));
+        assert_eq!(store.receipt_keys().await.unwrap().len(), 1);
+    }
+}
