@@ -46,11 +46,11 @@ async fn papers(town: &Town) -> Papers {
         fs::write(&path, content).unwrap();
         path
     };
-    let mirrors = fs::read_dir(town.state().join("mirrors")).unwrap().map(|entry| entry.unwrap().path());
+    let mut mirrors = fs::read_dir(town.state().join("mirrors")).unwrap().map(|entry| entry.unwrap().path());
     Papers {
         page: file("page.md", &pull.body),
         keys: file("keys.pem", &get_keys(town).await),
-        repo: mirrors.filter(|path| path.extension().is_some_and(|it| it == "git")).next().unwrap(),
+        repo: mirrors.find(|path| path.extension().is_some_and(|it| it == "git")).unwrap(),
         brief: file("brief.md", &text),
         logs: town.state().join("runs").join(result["run"].as_str().unwrap()).join("logs"),
         sink: town.folder.path().join("audit.jsonl"),
