@@ -13,6 +13,8 @@ use codex_brief::config::GuardConfig;
 use codex_brief::publish::inert::{
     code_span, inert_block, inert_html, inert_inline, inert_plain_line, inert_sentence,
 };
+use codex_brief::receipt::verify::{AtHand, proven, verify};
+use codex_brief::receipt::{PublicKey, Receipt, SigningKey, find};
 use codex_brief::run::changeset::RefusalReason;
 use codex_brief::run::names::{check_link, check_path, printable};
 use codex_brief::run::redact::{Redactor, SHORTEST_SECRET};
@@ -34,7 +36,7 @@ pub(crate) const EVENTS: [&str; 6] = [
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// Names all targets.
-pub(crate) const TARGETS: [Target; 8] = [
+pub(crate) const TARGETS: [Target; 9] = [
     ("delivery", delivery),
     ("markdown", markdown),
     ("brief", brief),
@@ -42,6 +44,7 @@ pub(crate) const TARGETS: [Target; 8] = [
     ("redactor", redactor),
     ("commands", commands),
     ("shell", shell),
+    ("receipt", receipt),
     ("inert", inert),
 ];
 
@@ -186,6 +189,22 @@ pub(crate) fn shell(data: &[u8]) {
     assert!(shown.chars().count() <= 20_000);
     let fine = |row: &guard::Row| row.verdict == guard::Verdict::Allowed;
     assert_eq!(table.summary() == guard::Verdict::Allowed, table.rows.iter().all(fine));
+}
+
+/// Reads a receipt, or a page that holds one: what is read is written as it was, and nothing is proven that the
+/// key of the corpus did not sign.
+pub(crate) fn receipt(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let _ = PublicKey::read_all(data);
+    let Ok(receipt) = find(&text) else { return };
+    assert_eq!(Receipt::read(&receipt.json()).as_ref(), Ok(&receipt));
+    let key = SigningKey::from_seed(&[7; 32]).expect("a seed makes a key").public();
+    let at_hand = AtHand { keys: Some(vec![key]), ..AtHand::default() };
+    let known =
+        find(include_str!("../fixtures/fuzz/receipt/signed.json")).expect("the corpus holds a receipt");
+    if proven(&verify(&receipt, &at_hand)) {
+        assert_eq!(receipt.statement, known.statement, "somebody else's statement is proven");
+    }
 }
 
 /// Makes a stranger's text inert: it renders as text, ends no cell, span or block, and links nothing.

@@ -19,6 +19,8 @@ pub mod run;
 
 pub mod judge;
 
+pub mod receipt;
+
 pub mod publish;
 
 pub mod github;

@@ -137,7 +137,7 @@ async fn verify_all(args: VerifyArgs) -> Result<u8, UserError> {
 }
 
 /// Reads the lines that have an end; what the server is just writing has none yet.
-fn whole_lines(mut file: impl BufRead) -> impl Iterator<Item = io::Result<String>> {
+pub(super) fn whole_lines(mut file: impl BufRead) -> impl Iterator<Item = io::Result<String>> {
     std::iter::from_fn(move || {
         let mut line = String::new();
         match file.read_line(&mut line) {

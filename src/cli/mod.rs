@@ -8,15 +8,18 @@ mod commands;
 pub mod control;
 pub mod doctor;
 pub mod explain;
+mod fetch;
 pub mod gaps;
 pub mod new;
 pub mod patch;
 pub mod policy;
+pub mod receipt;
 pub mod rehearse;
 pub mod run;
 pub mod schema;
 pub mod serve;
 pub mod setup;
+pub mod verify;
 
 use std::io::Write;
 use std::path::Path;
@@ -72,6 +75,10 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Tells what happened and by whom, and whether the log of it is as it was written.
     Audit(audit::AuditArgs),
+    /// Prints the signed receipt of a run, or the public keys of receipts.
+    Receipt(receipt::ReceiptArgs),
+    /// Tells whether a receipt holds, and which of its items do not.
+    Verify(verify::VerifyArgs),
     /// Shows on a throw-away store what becomes of a task when steps hang and servers crash.
     Rehearse(rehearse::RehearseArgs),
     /// Tells when deliveries were missed, and what became of each.
@@ -139,6 +146,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => on_runtime(serve::run(args)),
         Command::Backup(args) => on_runtime(backup::run(args)),
         Command::Audit(args) => on_runtime(audit::run(args)),
+        Command::Receipt(args) => on_runtime(receipt::run(args)),
+        Command::Verify(args) => on_runtime(verify::run(args)),
         Command::Stop(args) => on_runtime(control::stop(args)),
         Command::Publish(args) => on_runtime(control::publish(args)),
         Command::Status(args) => on_runtime(control::status(args)),

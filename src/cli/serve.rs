@@ -22,7 +22,7 @@ use crate::run::mirror::Mirrors;
 use crate::server::audit_sink::{NO_SINK, SinkTrouble};
 use crate::server::engine::Engine;
 use crate::server::lanes::Lanes;
-use crate::server::{Server, recover};
+use crate::server::{Server, receipt_key, recover};
 use crate::store::backup::STORE;
 use crate::store::blobs::Blobs;
 use crate::store::{Store, StoreError, refusal};
@@ -163,6 +163,11 @@ async fn open(config: Config, secrets: Secrets, github: GitHub) -> Result<Arc<Se
     if !changed.is_empty() {
         tracing::info!(sections = changed.join(", "), "the configuration is not that of the last start");
     }
+    let receipt_key = receipt_key::load_or_make(&state)?;
+    let public = receipt_key.public();
+    let noted = store.note_receipt_key(&public.id(), &public.pem()).await;
+    noted.map_err(|error| refusal(&file, &error))?;
+    tracing::info!(key = public.id(), "receipts are signed by this key");
     let blobs = Blobs::open_alone(state.join("blobs")).map_err(|error| unusable(&error))?;
     let secrets = [Some(secrets.private_key), secrets.webhook].into_iter().flatten().collect();
     Ok(Arc::new(Server {
@@ -172,6 +177,7 @@ async fn open(config: Config, secrets: Secrets, github: GitHub) -> Result<Arc<Se
         github,
         started_ms: chrono::Utc::now().timestamp_millis(),
         config,
+        receipt_key,
         sink_trouble: SinkTrouble::default(),
         end: CancellationToken::new(),
         runs: TaskTracker::new(),

@@ -2,6 +2,7 @@
 
 pub mod control;
 pub mod health;
+mod receipts;
 mod router;
 mod serve;
 

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use tower_http::timeout::TimeoutLayer;
 
-use super::health;
+use super::{health, receipts};
 use crate::server::Server;
 use crate::webhook::inbox::{self, Inbox};
 
@@ -24,6 +24,7 @@ pub fn router(server: Arc<Server>, inbox: Option<Inbox>) -> Router {
         .route("/", get(health::page))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/receipt-keys", get(receipts::keys))
         .with_state(server)
         .merge(webhooks)
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_TIME))

@@ -19,6 +19,7 @@ pub mod notice;
 pub mod outputs;
 pub mod plan;
 pub mod pull_request;
+mod receipt;
 pub mod status;
 pub mod task;
 pub mod terminal;

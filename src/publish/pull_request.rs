@@ -12,6 +12,7 @@ use super::format::{
 };
 use super::inert::{inert_plain_line, truncate_middle};
 use super::markdown::enclosed_within;
+use super::receipt;
 
 /// Bounds a title, in characters: GitHub refuses longer ones.
 pub const MAX_TITLE_CHARS: usize = 256;
@@ -37,6 +38,8 @@ pub struct PullRequestText<'a> {
     pub thread_url: &'a str,
     /// Names the person on whose word the brief ran.
     pub requested_by: &'a str,
+    /// Holds the run's signed receipt, one line of JSON; `None` where there is none.
+    pub receipt: Option<&'a str>,
 }
 
 /// Returns a title that names nobody and closes nothing, at most [`MAX_TITLE_CHARS`] characters: a
@@ -71,11 +74,13 @@ pub fn pr_body(input: &PullRequestText<'_>) -> String {
     let footer = format!("\n<sub>{}</sub>\n", signature(context));
 
     let room = MAX_COMMENT_CHARS.saturating_sub(chars(&body) + chars(&footer) + 200);
+    let receipt = input.receipt.map(|receipt| receipt::section(receipt, room)).unwrap_or_default();
+    let room = room.saturating_sub(chars(&receipt));
     let folded = block_within(input.brief_text, "yaml", room, Keep::Head).map(|(block, shown)| {
         let cut = if shown < input.brief_text.len() { ", cut" } else { "" };
         details(&format!("The brief as it ran{cut}"), &block)
     });
-    format!("{body}\n{}{footer}", folded.unwrap_or_default())
+    format!("{body}\n{}{receipt}{footer}", folded.unwrap_or_default())
 }
 
 /// Returns `context_header` and `notes`, which are shown and never interpreted.

@@ -7,13 +7,15 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::config::Limits;
 use crate::run::report::LogSummary;
 
 /// One step's log while it is written. The bytes must have been redacted before.
 #[derive(Debug)]
 pub struct StepLog {
-    file: File,
+    file: Hashed,
     head_left: usize,
     total: u64,
     head: u64,
@@ -30,7 +32,7 @@ impl StepLog {
     pub fn create(path: &Path, limits: &Limits) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         Ok(Self {
-            file,
+            file: Hashed { file, hash: Sha256::new() },
             head_left: limits.log_head_bytes,
             total: 0,
             head: 0,
@@ -69,12 +71,33 @@ impl StepLog {
         let (first, second) = self.tail.bytes.as_slices();
         self.file.write_all(first)?;
         self.file.write_all(second)?;
-        Ok(LogSummary { total_bytes: self.total, omitted_bytes: omitted, tail: self.last_lines() })
+        let tail = self.last_lines();
+        let sha256 = hex::encode(self.file.hash.finalize());
+        Ok(LogSummary { total_bytes: self.total, omitted_bytes: omitted, tail, sha256 })
     }
 
     fn last_lines(&mut self) -> String {
         let cut = self.total > self.last.bytes.len() as u64;
         last_lines(self.last.bytes.make_contiguous(), cut, self.last.room)
+    }
+}
+
+/// A file of which is known what was written to it.
+#[derive(Debug)]
+struct Hashed {
+    file: File,
+    hash: Sha256,
+}
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 
@@ -147,9 +170,11 @@ mod tests {
     fn a_short_log_is_kept_whole() {
         let (file, summary) = written(&limits(8, 8, 100), &[b"one\ntw", b"o\nthree\n"]);
         assert_eq!(file, "one\ntwo\nthree\n");
+        // By `printf 'one\ntwo\nthree\n' | sha256sum`.
+        let sha256 = "b6285c57e8797db5d4c51c80d6f11938afda9b11c6a003549709189e9b4b92a2".into();
         assert_eq!(
             summary,
-            LogSummary { total_bytes: 14, omitted_bytes: 0, tail: "one\ntwo\nthree\n".into() }
+            LogSummary { total_bytes: 14, omitted_bytes: 0, tail: "one\ntwo\nthree\n".into(), sha256 }
         );
     }
 
@@ -158,6 +183,7 @@ mod tests {
         let (file, summary) = written(&limits(4, 4, 100), &[b"head", b"middle", b"tail"]);
         assert_eq!(file, "head\n… 6 bytes omitted …\ntail");
         assert_eq!((summary.total_bytes, summary.omitted_bytes), (14, 6));
+        assert_eq!(summary.sha256, hex::encode(Sha256::digest(&file)));
     }
 
     #[test]

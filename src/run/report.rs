@@ -82,6 +82,9 @@ pub struct LogSummary {
     pub omitted_bytes: u64,
     /// Holds the last lines, at most [`crate::config::Limits::comment_tail_bytes`].
     pub tail: String,
+    /// Holds the SHA-256 of the stored log, in hex; empty when the step never started.
+    #[serde(default)]
+    pub sha256: String,
 }
 
 /// How a whole run ended, by the words of protocol row P8.

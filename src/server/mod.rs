@@ -29,6 +29,8 @@ pub mod operate;
 pub mod outbox;
 mod policy;
 mod publish;
+mod receipt;
+pub mod receipt_key;
 pub mod recover;
 mod refusal;
 pub mod rehearsal;
@@ -53,6 +55,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::error::log_internal;
 use crate::github::GitHub;
+use crate::receipt::SigningKey;
 use crate::run::mirror::Mirrors;
 use crate::store::SERVER;
 use crate::store::audit::Entry;
@@ -93,6 +96,8 @@ pub struct Server {
     pub lanes: Lanes,
     /// Holds the mirrors of the repositories.
     pub mirrors: Mirrors,
+    /// Signs receipts.
+    pub receipt_key: SigningKey,
     /// Tells what keeps entries of the audit log from their sink.
     pub sink_trouble: SinkTrouble,
     /// Is cancelled when what is owed may wait for the next start.

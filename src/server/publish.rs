@@ -7,7 +7,7 @@ mod signed;
 
 use super::intake::LookError;
 use super::locate::locate_anew;
-use super::{Server, access, approval, conclude, execute};
+use super::{Server, access, approval, conclude, execute, receipt};
 use crate::authorize::policy::{Bounds, Decision};
 use crate::brief::{self, Brief, Origin, PullRequestOutput};
 use crate::config::{CommitWay, LaneConfig};
@@ -235,6 +235,10 @@ async fn publish_once(
     crash::point("branch-pushed.before-record");
     report.head_branch = Some(branch.to_owned());
     report.head_commit = Some(commit.to_string());
+    // A commit that GitHub made, or one of an earlier try, may not be here yet.
+    git::fetch_commit(server, task, place, commit).await?;
+    let made = (report as &RunReport, decision, place.repository, branch);
+    let receipt = receipt_of(server, task, commit, made).await?;
     crash::point("pr-opened.before-commit");
     let title = pr_title(&output.title);
     let body = pr_body(&PullRequestText {
@@ -244,6 +248,7 @@ async fn publish_once(
         context: &conclude::context(task),
         thread_url: &task.brief.source_url,
         requested_by: &task.brief.requested_by,
+        receipt: Some(&receipt),
     });
     if named {
         if let Some(found) = branch::pull_request(server, place, (branch, &brief.branch), commit).await? {
@@ -272,6 +277,28 @@ async fn publish_once(
         }
         Err(error) => Err(failure(error)),
     }
+}
+
+/// Returns the run's receipt for a commit that is pushed.
+async fn receipt_of(
+    server: &Server,
+    task: &ClaimedTask,
+    commit: CommitId,
+    (report, decision, repository, branch): (&RunReport, &Decision, &str, &str),
+) -> Result<String, Failure> {
+    let mirror = server.mirrors.mirror(task.brief.source.repository_id);
+    let found = mirror.map_err(anyhow::Error::from).and_then(|mirror| {
+        let repository = mirror.repository()?;
+        let found = repository.find_commit(commit.oid())?;
+        Ok((found.tree_id().to_string(), found.parent_ids().next().map(|parent| parent.to_string())))
+    });
+    let (tree, parent) =
+        found.map_err(|error| Failure::Final(internal("the pushed commit cannot be read", &error)))?;
+    let (commit, onto) =
+        (commit.to_string(), parent.filter(|parent| Some(parent) != report.base_commit.as_ref()));
+    let made = receipt::Made { report, decision, repository, branch, commit: &commit, tree: &tree, onto };
+    let kept = receipt::of_run(server, task, &made).await;
+    kept.map_err(|error| Failure::Passing(error.to_string(), 1_000))
 }
 
 /// Takes the pull request that the App itself opened from this branch before, though the branch is not

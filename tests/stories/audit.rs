@@ -74,6 +74,8 @@ async fn a_brief_leaves_an_entry_of_every_kind_with_who_did_it_and_to_what() {
         "judged  by server",
         "policy  by server",
         "queued  by an account",
+        "receipt  by server",
+        "receipt-key  by server",
         "server-started  by server",
         "sink-begun  by server",
     ];

@@ -24,7 +24,12 @@ pub(in crate::publish) fn step(
     tail: &str,
 ) -> StepReport {
     let duration_ms = if status == StepStatus::Skipped { 0 } else { 1_234 };
-    let log = LogSummary { total_bytes: tail.len() as u64, omitted_bytes: 0, tail: tail.into() };
+    let log = LogSummary {
+        total_bytes: tail.len() as u64,
+        omitted_bytes: 0,
+        tail: tail.into(),
+        ..LogSummary::default()
+    };
     StepReport { name: name.into(), status, tolerated: false, exit_code, signal: None, duration_ms, log }
 }
 
@@ -191,7 +196,7 @@ prop_compose! {
                   signal in any::<Option<i32>>(), duration_ms: u64, total_bytes: u64) -> StepReport {
         let status = [StepStatus::Succeeded, StepStatus::Failed, StepStatus::WallTimeout, StepStatus::IdleTimeout,
                       StepStatus::OverMemory, StepStatus::OverDisk, StepStatus::Stopped, StepStatus::Skipped][kind];
-        let log = LogSummary { total_bytes, omitted_bytes: 0, tail: tail.repeat(repeat) };
+        let log = LogSummary { total_bytes, omitted_bytes: 0, tail: tail.repeat(repeat), ..LogSummary::default() };
         StepReport { name: name.repeat(1 + repeat / 8), status, tolerated: kind % 3 == 1, exit_code: exit, signal, duration_ms, log }
     }
 }

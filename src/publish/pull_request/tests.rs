@@ -25,6 +25,9 @@ fn brief(header: &str, notes: &str, link_issue: Option<u64>) -> Brief {
     }
 }
 
+/// Stands for a receipt, one line of JSON.
+const RECEIPT: &str = r#"{"payloadType":"application/vnd.in-toto+json","payload":"e30=","signatures":[]}"#;
+
 #[test]
 fn body_reads_well() {
     let brief = brief("repo=octo/example / phase=3", "Ask @octocat before merging.\nFixes #1", Some(774));
@@ -36,6 +39,7 @@ fn body_reads_well() {
         context: &context,
         thread_url: "https://github.com/octo/example/issues/774",
         requested_by: "octocat",
+        receipt: Some(RECEIPT),
     });
     insta::assert_snapshot!("pr_body", body);
 }
@@ -52,12 +56,13 @@ proptest! {
     #[test]
     fn body_is_sound_whatever_stands_in_the_brief(
         report in any_report(), header in hostile(), notes in hostile(), text in hostile(), repeat in 1_usize..4_000,
-        url in hostile(), issue in any::<Option<u64>>(),
+        url in hostile(), issue in any::<Option<u64>>(), receipt in hostile(), times in 0_usize..400,
     ) {
+        let receipt = receipt.repeat(times);
         let brief = brief(&header.repeat(20), &notes.repeat(100), issue);
         let body = pr_body(&PullRequestText {
             report: &report, brief: &brief, brief_text: &text.repeat(repeat), context: &context(),
-            thread_url: &url, requested_by: &header,
+            thread_url: &url, requested_by: &header, receipt: Some(&receipt),
         });
         let context = context();
         let links = [context.source_url.as_deref().unwrap(), &url];
@@ -82,7 +87,7 @@ proptest! {
         };
         let (report, context) = (success(), context());
         let body = pr_body(&PullRequestText {
-            report: &report, brief: &ran, brief_text: &text, context: &context, thread_url: "", requested_by: "maria",
+            report: &report, brief: &ran, brief_text: &text, context: &context, thread_url: "", requested_by: "maria", receipt: None,
         });
         let shown = code_blocks(&body).pop().unwrap();
         prop_assert_eq!(shown.trim_end(), text.trim_end());
