@@ -319,6 +319,7 @@ fn show(event: StepEvent) {
 /// Returns the result comment without the lines that only programs read.
 fn for_terminal(report: &RunReport) -> String {
     let context = CommentContext {
+        publishable: false,
         server: "codex-brief run".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         source_url: None,

@@ -10,6 +10,7 @@ pub mod commit;
 pub mod diff;
 mod format;
 pub mod inert;
+pub mod living;
 pub mod message;
 mod network;
 pub mod notice;

@@ -134,6 +134,17 @@ pub enum ChangeKind {
     Deleted,
 }
 
+/// Who approved a run, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovedBy {
+    /// Names the account.
+    pub login: String,
+    /// Holds when, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// Holds what they wrote beside it; may be empty.
+    pub reason: String,
+}
+
 /// Everything that a finished run tells; it is stored, and comment, pull request and history are
 /// made from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,4 +200,7 @@ pub struct RunReport {
     /// Tells what the steps reached and what they were refused; `None` where the lane has no list.
     #[serde(default)]
     pub network: Option<NetworkReport>,
+    /// Tells who approved it; `None` where that was not needed.
+    #[serde(default)]
+    pub approved: Option<ApprovedBy>,
 }

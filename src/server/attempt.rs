@@ -131,6 +131,7 @@ pub fn blank_report(run_id: &str, brief_id: &BriefId, brief: Option<&Brief>, tex
         processes_left: None,
         bare: false,
         network: None,
+        approved: None,
     }
 }
 

@@ -10,9 +10,9 @@ use crate::publish::check_run::check_run;
 use crate::publish::comment::{self, CommentContext};
 use crate::queue::retry::{Interruption, interruption};
 use crate::queue::task::{Event, TaskState};
-use crate::run::report::{Problem, RunReport, RunStatus, StepReport, StepStatus};
-use crate::store::models::{ClaimedTask, Effect, EffectPayload, JudgedRun};
-use crate::store::{Next, StopWish, StoreError, publish_key};
+use crate::run::report::{ApprovedBy, Problem, RunReport, RunStatus, StepReport, StepStatus};
+use crate::store::models::{BriefRow, ClaimedTask, Effect, EffectPayload, JudgedRun};
+use crate::store::{ApprovalState, Next, StopWish, StoreError, publish_key, result_key};
 
 /// Stores what a run came to, and what follows from it.
 ///
@@ -25,7 +25,7 @@ pub(super) async fn conclude(
     stopped: Option<&StopWish>,
 ) -> Result<(), StoreError> {
     let mut report = judged.report.clone();
-    tell_earlier(engine, task, &mut report).await;
+    tell_before(engine, task, &mut report).await;
     if let Some(wish) = stopped {
         report.status = RunStatus::Failure;
         if !honeytoken::is_seen(&report) {
@@ -163,14 +163,33 @@ fn log_end(task: &ClaimedTask, report: &RunReport, event: Event) {
     tracing::info!(run = task.run_id, state, pull_request = report.pull_request, problem, "run ended");
 }
 
-/// Notes the earlier runs of the task in a report.
-pub(super) async fn tell_earlier(engine: &Engine, task: &ClaimedTask, report: &mut RunReport) {
+/// Notes in a report what was before the run: the earlier runs of its task, and who approved it.
+pub(super) async fn tell_before(engine: &Engine, task: &ClaimedTask, report: &mut RunReport) {
     match engine.store.earlier_runs(task).await {
         Ok(earlier) => report.earlier = earlier,
         Err(error) => {
             log_internal("the earlier runs of a task cannot be read", &error);
         }
     }
+    match approved(engine, task.id).await {
+        Ok(approved) => report.approved = approved,
+        Err(error) => {
+            log_internal("the approval of a task cannot be read", &error);
+        }
+    }
+}
+
+/// Returns who approved a task, if somebody did and it still counts.
+pub(super) async fn approved(engine: &Engine, task: i64) -> Result<Option<ApprovedBy>, StoreError> {
+    let approval = engine.store.approval_of_task(task).await?;
+    let approval = approval.filter(|approval| approval.state == ApprovalState::Approved);
+    Ok(approval.and_then(|approval| {
+        Some(ApprovedBy {
+            login: approval.actor?.0,
+            at_ms: approval.decided_at_ms?,
+            reason: approval.reason.unwrap_or_default(),
+        })
+    }))
 }
 
 /// Makes the publishing that is owed for a run.
@@ -181,7 +200,7 @@ pub(super) fn publish_effect(task: &ClaimedTask) -> Effect {
 
 /// Makes what is owed to GitHub once a task's run has ended so.
 pub(super) fn owed(task: &ClaimedTask, report: &RunReport, event: Event) -> Vec<Effect> {
-    let mut owed = vec![result_effect(task, report)];
+    let mut owed = vec![result_effect(task, report, event)];
     // What GitHub refused gets its check run when it is published.
     if event != Event::PublishingRefused
         && let Some(page) = check_run(report, event == Event::Stopped, &task.brief.source_url)
@@ -201,18 +220,21 @@ pub(super) fn owed(task: &ClaimedTask, report: &RunReport, event: Event) -> Vec<
 }
 
 /// Makes the result comment that is owed to a run's thread.
-pub(super) fn result_effect(task: &ClaimedTask, report: &RunReport) -> Effect {
-    let body = comment::result_comment(report, &context(task));
+pub(super) fn result_effect(task: &ClaimedTask, report: &RunReport, event: Event) -> Effect {
+    let publishable = event == Event::PublishingRefused;
+    let context = CommentContext { publishable, ..context(&task.brief) };
+    let body = comment::result_comment(report, &context);
     let payload = EffectPayload::Comment { marker: comment::marker("result", &report.brief), body };
-    Effect::for_brief(&task.brief, format!("result:{}", task.brief.id), payload)
+    Effect::for_brief(&task.brief, result_key(&task.brief.id.to_string()), payload)
 }
 
 /// Tells of the server and the thread, for what goes to GitHub.
-pub(super) fn context(task: &ClaimedTask) -> CommentContext {
+pub(super) fn context(brief: &BriefRow) -> CommentContext {
     CommentContext {
         server: "codex-brief".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        source_url: Some(task.brief.source_url.clone()),
+        source_url: Some(brief.source_url.clone()),
+        publishable: false,
     }
 }
 

@@ -78,6 +78,7 @@ pub(super) async fn carry_out(
 ) {
     tracing::info!(run = task.run_id, brief = task.brief.id.short(), lane = task.lane, "run begins");
     let registered = engine.running.begin(task, &engine.abort);
+    engine.wakes.progressed.notify_one();
     crash::point("leased.before-record");
     // A stop that somebody wanted before the run was entered found nothing to end.
     if let Ok(Some(_)) = engine.store.stop_wish(task.id).await {
@@ -249,6 +250,10 @@ async fn judge(
             return Judged { report, changeset: None, lane_lost: false, ask: None };
         }
     };
+    // What is told while it works is told of the commit that it works on.
+    let base = base.or_else(|| mirror.resolve_branch(&brief.branch).ok().flatten());
+    registered.prepare(brief, base);
+    engine.wakes.progressed.notify_one();
     let order = Order {
         run_id: &task.run_id,
         brief_id: &task.brief.id,
@@ -263,7 +268,13 @@ async fn judge(
         secrets: &engine.secrets,
         stop: &registered.token,
     };
-    attempt(order, |event| tell(task, &event)).await
+    let progress = |event: StepEvent| {
+        tell(task, &event);
+        if registered.note(&event) {
+            engine.wakes.progressed.notify_one();
+        }
+    };
+    attempt(order, progress).await
 }
 
 async fn fetch(server: &Server, task: &ClaimedTask, stop: CancellationToken) -> Result<Ready, Problem> {

@@ -26,6 +26,7 @@ mod mark;
 pub mod operate;
 pub mod outbox;
 mod policy;
+mod progress;
 mod publish;
 pub mod recover;
 mod refusal;
@@ -72,6 +73,8 @@ pub struct Wakes {
     pub owed: Notify,
     /// A run is to be published.
     pub publish: Notify,
+    /// A run that works has gone on.
+    pub progressed: Notify,
 }
 
 /// Everything the workers need; one for the life of the process.
@@ -117,6 +120,7 @@ impl Server {
         self.tracker.spawn(lease::work(self.clone()));
         self.tracker.spawn(republish::work(self.clone()));
         self.tracker.spawn(approval::work(self.clone()));
+        self.tracker.spawn(progress::work(self.clone()));
         self.tracker.spawn(clock::work(self.clone()));
         self.tracker.spawn(retention::work(self.clone()));
         self.tracker.spawn(catch_up::work(self.clone()));

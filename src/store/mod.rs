@@ -19,6 +19,7 @@ mod marks;
 #[cfg(test)]
 mod model_test;
 pub mod models;
+mod progress;
 mod retention;
 mod runs;
 mod sources;
@@ -34,6 +35,7 @@ pub use check::refusal;
 pub use deliveries::{Intake, Stored};
 pub use effects::publish_key;
 pub use gaps::Span;
+pub use progress::{living_effect, result_key};
 pub use runs::{Lease, Next};
 pub use sources::{SeenRepository, Withdrawal};
 pub use sqlite::{Store, StoreError};

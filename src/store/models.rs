@@ -221,6 +221,11 @@ pub enum EffectPayload {
         /// Holds the whole body.
         body: String,
     },
+    /// The comment of a task that waits or runs, made when it is written.
+    Living {
+        /// Names the task's brief.
+        brief: String,
+    },
     /// A reaction to what holds the brief.
     Reaction {
         /// Tells to what.
@@ -293,12 +298,17 @@ impl EffectPayload {
     /// Returns the word for the kind in the store.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Comment { .. } => "comment",
+            Self::Comment { .. } | Self::Living { .. } => "comment",
             Self::Reaction { .. } => "reaction",
             Self::Publish { .. } => "publish",
             Self::CheckRun { .. } => "check_run",
             Self::Label { .. } => "label",
         }
+    }
+
+    /// Tells whether it shows a task as it goes on, so that it yields to all else.
+    pub fn is_progress(&self) -> bool {
+        matches!(self, Self::Living { .. })
     }
 }
 

@@ -7,7 +7,7 @@ use super::audit::{self, About, SERVER};
 use super::models::{ClaimedTask, Effect, JudgedRun};
 use super::sqlite::{Store, StoreError, now_ms};
 use super::tasks::claimed_task;
-use super::{changes, effects, labels};
+use super::{changes, effects, labels, progress};
 use crate::crash;
 use crate::queue::task::{Event, TaskState};
 
@@ -115,6 +115,7 @@ impl Store {
             Next::Publish(effect) => {
                 effects::owe(&mut tx, effect).await?;
                 audit::record(&mut tx, about(task), "judged", SERVER, "the change is stored").await?;
+                progress::owe_of_task(&mut tx, task.id).await?;
                 crash::point("changeset-stored.before-commit");
             }
             Next::End { event, reason, owed, honeytoken } => {
@@ -135,6 +136,7 @@ impl Store {
                 .await?;
                 audit::record(&mut tx, about(task), "retried", SERVER, reason).await?;
                 labels::owe_of_task(&mut tx, task.id).await?;
+                progress::owe_of_task(&mut tx, task.id).await?;
             }
         }
         Ok(tx.commit().await?)
@@ -342,6 +344,7 @@ async fn requeue(
         .bind(task.id)
         .execute(&mut **tx)
         .await?;
+    progress::owe_of_task(tx, task.id).await?;
     labels::owe_of_task(tx, task.id).await
 }
 

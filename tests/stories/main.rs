@@ -24,6 +24,7 @@ mod github;
 mod honeytokens;
 mod hostile;
 mod leases;
+mod living;
 mod main_job;
 mod marks;
 mod messages;

@@ -6,13 +6,14 @@ use super::super::inert::tests::{assert_inert, events, hostile};
 use super::*;
 use crate::run::changeset::FileMode;
 use crate::run::network::{Denied, DeniedReason, NetworkReport, Reached};
-use crate::run::report::{ChangeSummary, LogSummary, Problem};
+use crate::run::report::{ApprovedBy, ChangeSummary, LogSummary, Problem};
 
 pub(in crate::publish) fn context() -> CommentContext {
     CommentContext {
         server: "codex-brief".into(),
         version: "0.1.0".into(),
         source_url: Some("https://github.com/octo/example/issues/774#issuecomment-1".into()),
+        publishable: false,
     }
 }
 
@@ -69,6 +70,7 @@ pub(in crate::publish) fn success() -> RunReport {
         processes_left: None,
         bare: false,
         network: None,
+        approved: None,
     }
 }
 
@@ -230,6 +232,7 @@ prop_compose! {
             head_branch: Some(words[2].clone()), head_commit: Some(words[3].clone()), pull_request: pr,
             pull_request_url: Some(words[4].clone()),
             earlier: Vec::new(), processes_left: None, bare: false, network: Some(network),
+            approved: Some(ApprovedBy { login: words[0].clone(), at_ms: times.0, reason: words[1].repeat(50) }),
         }
     }
 }
