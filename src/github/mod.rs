@@ -13,6 +13,7 @@ mod error;
 pub mod hook;
 pub mod installation;
 mod labels;
+pub mod limits;
 mod people;
 pub mod pulls;
 mod rate_limit;

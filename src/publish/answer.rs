@@ -84,6 +84,22 @@ pub fn publish_part(task: &TaskView, verdict: PublishVerdict) -> String {
     }
 }
 
+/// Tells how a brief is run again whose check run was asked to.
+pub fn rerun_part(task: &TaskView, digits: &str) -> String {
+    let command = code_within(&format!("/work retry {digits}"), 60);
+    format!("🔁 {} is run again by {command} in a comment of this thread.", brief(task))
+}
+
+/// Tells that the policy keeps somebody from a task.
+pub fn kept_out_part(task: &TaskView, login: &str) -> String {
+    let login = inline_within(login, 100);
+    format!("⛔ The policy of the lane lets {login} do nothing with {}.", lower(&brief(task)))
+}
+
+fn lower(brief: &str) -> String {
+    brief.replacen("Brief", "brief", 1)
+}
+
 /// Tells that nothing of a thread waits to be published.
 pub fn nothing_to_publish() -> String {
     "There is nothing to publish: no brief of this thread waits for that. `/work status` tells where each stands."

@@ -230,6 +230,9 @@ pub fn approval_check(asked: &Asked<'_>, standing: Standing<'_>) -> EffectPayloa
         conclusion: conclusion.to_owned(),
         title,
         summary,
+        text: None,
+        annotations: Vec::new(),
+        only_edit: false,
         name: Some(format!("codex-brief approval {}", asked.row.id.short())),
         buttons: Some(buttons),
     }

@@ -183,7 +183,7 @@ fn what_next(report: &RunReport, context: &CommentContext) -> String {
 }
 
 /// Returns the digits by which people name a brief.
-pub(super) fn digits(brief: &str) -> String {
+pub fn digits(brief: &str) -> String {
     brief.chars().filter(char::is_ascii_hexdigit).take(12).collect()
 }
 

@@ -46,9 +46,9 @@ pub fn living_comment(living: &Living<'_>) -> String {
         let _ = writeln!(out, "\n{}", footer(living));
         return out;
     }
-    out.push_str(&earlier_runs(&living.line.earlier));
-    out.push_str(&approved_line(living.approved));
     let _ = write!(out, "\n{}", steps(living));
+    out.push_str(&approved_line(living.approved));
+    out.push_str(&earlier_runs(&living.line.earlier));
     out.push_str(&asks_for(living.brief));
     let stop = code_within(&format!("/stop {}", digits(&living.line.brief)), 60);
     let _ = writeln!(
@@ -104,6 +104,15 @@ fn steps(living: &Living<'_>) -> String {
     } else {
         of_run.iter().map(|step| (step.name.as_str(), &step.stands)).collect()
     };
+    table(&rows)
+}
+
+/// Returns the table of a run's steps.
+pub(super) fn progress_table(progress: &Progress) -> String {
+    table(&progress.steps.iter().map(|step| (step.name.as_str(), &step.stands)).collect::<Vec<_>>())
+}
+
+fn table(rows: &[(&str, &Stands)]) -> String {
     let mut out = String::from("| # | Step | State | Time |\n|--:|---|---|--:|\n");
     for (number, (name, stands)) in (1..).zip(rows.iter().take(MAX_ROWS)) {
         let (state, time) = match stands {
@@ -140,4 +149,4 @@ fn footer(living: &Living<'_>) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -12,6 +12,7 @@ pub mod log;
 pub mod mirror;
 pub mod names;
 pub mod network;
+pub mod problem_lines;
 pub mod progress;
 pub mod protected;
 pub mod push;

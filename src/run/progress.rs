@@ -1,6 +1,5 @@
 //! How far a run is, while it works.
 
-use super::changeset::CommitId;
 use super::report::StepReport;
 use super::steps::StepEvent;
 
@@ -11,8 +10,8 @@ pub struct Progress {
     pub run: String,
     /// Holds when it began, in milliseconds since 1970.
     pub began_at_ms: i64,
-    /// Holds the commit that it works on, once that is known.
-    pub base: Option<CommitId>,
+    /// Holds the commit beside which it is shown, 40 hex digits, once that is known.
+    pub commit: Option<String>,
     /// Holds its steps, once they are known.
     pub steps: Vec<StepProgress>,
 }
@@ -40,12 +39,12 @@ pub enum Stands {
 impl Progress {
     /// Makes the progress of a run that begins.
     pub fn begin(run: &str, now_ms: i64) -> Self {
-        Self { run: run.to_owned(), began_at_ms: now_ms, base: None, steps: Vec::new() }
+        Self { run: run.to_owned(), began_at_ms: now_ms, commit: None, steps: Vec::new() }
     }
 
-    /// Notes what a run works on.
-    pub fn prepare(&mut self, base: Option<CommitId>, steps: impl Iterator<Item = String>) {
-        self.base = base;
+    /// Notes where a run is shown, and its steps.
+    pub fn prepare(&mut self, commit: Option<String>, steps: impl Iterator<Item = String>) {
+        self.commit = commit;
         self.steps = steps.map(|name| StepProgress { name, stands: Stands::Waits }).collect();
     }
 

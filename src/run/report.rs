@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::changeset::FileMode;
 use crate::run::network::NetworkReport;
+use crate::run::problem_lines::ProblemLine;
 use crate::store::models::EarlierRun;
 
 /// How one step ended.
@@ -203,4 +204,10 @@ pub struct RunReport {
     /// Tells who approved it; `None` where that was not needed.
     #[serde(default)]
     pub approved: Option<ApprovedBy>,
+    /// Holds the places in files that its steps told of.
+    #[serde(default)]
+    pub problem_lines: Vec<ProblemLine>,
+    /// Holds the head of the pull request in whose thread its brief stands: 40 hex digits.
+    #[serde(default)]
+    pub thread_head: Option<String>,
 }

@@ -12,7 +12,7 @@ use crate::queue::retry::{Interruption, interruption};
 use crate::queue::task::{Event, TaskState};
 use crate::run::report::{ApprovedBy, Problem, RunReport, RunStatus, StepReport, StepStatus};
 use crate::store::models::{BriefRow, ClaimedTask, Effect, EffectPayload, JudgedRun};
-use crate::store::{ApprovalState, Next, StopWish, StoreError, publish_key, result_key};
+use crate::store::{ApprovalState, Next, StopWish, StoreError, check_key, publish_key, result_key};
 
 /// Stores what a run came to, and what follows from it.
 ///
@@ -201,22 +201,38 @@ pub(super) fn publish_effect(task: &ClaimedTask) -> Effect {
 /// Makes what is owed to GitHub once a task's run has ended so.
 pub(super) fn owed(task: &ClaimedTask, report: &RunReport, event: Event) -> Vec<Effect> {
     let mut owed = vec![result_effect(task, report, event)];
-    // What GitHub refused gets its check run when it is published.
-    if event != Event::PublishingRefused
-        && let Some(page) = check_run(report, event == Event::Stopped, &task.brief.source_url)
-    {
-        let payload = EffectPayload::CheckRun {
-            run: task.run_id.clone(),
-            commit: page.commit,
-            conclusion: page.conclusion.to_owned(),
-            title: page.title,
-            summary: page.summary,
-            name: None,
-            buttons: None,
-        };
-        owed.push(Effect::for_brief(&task.brief, format!("check:{}", task.run_id), payload));
+    let page = check_run(report, event == Event::Stopped, &task.brief.source_url);
+    let check = |commit: &str, only_edit: bool| EffectPayload::CheckRun {
+        run: task.run_id.clone(),
+        commit: commit.to_owned(),
+        conclusion: page.conclusion.unwrap_or("neutral").to_owned(),
+        only_edit,
+        title: page.title.clone(),
+        summary: page.summary.clone(),
+        text: page.text.clone(),
+        annotations: page.annotations.clone(),
+        name: None,
+        buttons: Some(page.buttons.clone()),
+    };
+    // What GitHub refused gets that of its own commit when it is published.
+    let refused = event == Event::PublishingRefused;
+    let published = report.head_commit.as_deref().filter(|_| !refused);
+    if let Some(worked_on) = check_commit(report) {
+        // What was published is shown beside its own commit; here stays what was shown while it worked.
+        let payload = check(worked_on, refused || (published.is_some() && report.thread_head.is_none()));
+        owed.push(Effect::for_brief(&task.brief, check_key(&task.run_id), payload));
+    }
+    if let Some(published) = published {
+        let key = format!("{}:published", check_key(&task.run_id));
+        owed.push(Effect::for_brief(&task.brief, key, check(published, false)));
     }
     owed
+}
+
+/// Returns the commit beside which a run is shown while it works: the head of its thread's pull request, else the
+/// one that it works on; `None` for a run that never had one.
+fn check_commit(report: &RunReport) -> Option<&str> {
+    report.thread_head.as_deref().or(report.base_commit.as_deref())
 }
 
 /// Makes the result comment that is owed to a run's thread.

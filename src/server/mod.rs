@@ -26,6 +26,7 @@ mod mark;
 pub mod operate;
 pub mod outbox;
 mod policy;
+mod press;
 mod progress;
 mod publish;
 pub mod recover;

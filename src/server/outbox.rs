@@ -229,6 +229,15 @@ async fn write(server: &Server, effect: &Effect) -> Result<Written, Unwritten> {
         }
         EffectPayload::Comment { marker, body } => comment(server, effect, place, marker, body).await,
         EffectPayload::Living { brief } => living(server, effect, place, brief).await,
+        EffectPayload::LiveCheck { brief, run, commit } => {
+            let page = match server.config.github.check_runs {
+                true => progress::check(server, brief, run).await?,
+                false => None,
+            };
+            let Some(page) = page else { return Ok(Written::default()) };
+            let remote_id = mark::live_check(server, place, effect.remote_id, (run, commit), &page).await?;
+            Ok(Written { remote_id, anew: false })
+        }
         EffectPayload::Label { label } => {
             mark::label(server, place, effect.thread_number, label.as_deref()).await?;
             Ok(Written::default())
@@ -264,10 +273,15 @@ async fn comment(
     if anew && effect.rewritten >= MOST_REWRITES {
         return Err(Unwritten::Deleted);
     }
+    let id = create(server, effect, place, body).await?;
+    Ok(Written { remote_id: Some(id), anew })
+}
+
+async fn create(server: &Server, effect: &Effect, place: Place<'_>, body: &str) -> Result<u64, GitHubError> {
     crash::point("comment-written.before-effect");
     let id = server.github.create_comment(place, effect.thread_number, body).await?;
     crash::point("comment-written.before-record");
-    Ok(Written { remote_id: Some(id), anew })
+    Ok(id)
 }
 
 /// Shows a task as it stands now. Nothing is written of one that something else is told of, or that was cancelled
@@ -286,14 +300,11 @@ async fn living(
             server.github.find_comment(place, effect.thread_number, marker).await?
         }
     };
-    crash::point("comment-written.before-commit");
     let Some(id) = known else {
         if shown.only_edit {
             return Ok(Written::default());
         }
-        crash::point("comment-written.before-effect");
-        let id = server.github.create_comment(place, effect.thread_number, &shown.body).await?;
-        crash::point("comment-written.before-record");
+        let id = create(server, effect, place, &shown.body).await?;
         return Ok(Written { remote_id: Some(id), anew: false });
     };
     match server.github.update_comment(place, id, &shown.body).await {

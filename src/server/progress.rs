@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Server, conclude};
 use crate::brief::{self, Origin};
 use crate::error::log_internal;
+use crate::publish::check_run::{CheckRunPage, live_check, lost_check};
 use crate::publish::living::{Living, living_comment};
 use crate::publish::status::TaskLine;
 use crate::queue::task::TaskState;
@@ -69,6 +70,28 @@ pub(super) async fn text(server: &Server, brief_id: &str) -> Result<Option<Shown
         context: &conclude::context(&view.brief),
     });
     Ok(Some(Shown { body, only_edit: view.state == TaskState::Cancelled }))
+}
+
+/// Returns what the check run of a run shows as it stands; `None` when its end is told by something else.
+pub(super) async fn check(
+    server: &Server,
+    brief_id: &str,
+    run: &str,
+) -> Result<Option<CheckRunPage>, StoreError> {
+    let Some(view) = view(server, brief_id).await? else { return Ok(None) };
+    let url = &view.brief.source_url;
+    let earlier = server.store.runs_without_result(view.id, i64::MAX).await?;
+    if let Some(over) = earlier.iter().find(|earlier| earlier.run == run) {
+        return Ok(Some(lost_check(&over.reason, url)));
+    }
+    let works = view.state == TaskState::Running && !view.publishing;
+    let progress = server.running.progress(view.id).filter(|progress| works && progress.run == run);
+    Ok(match view.state {
+        TaskState::Cancelled | TaskState::Blocked(_) => {
+            Some(lost_check(view.reason.as_deref().unwrap_or("it was stopped"), url))
+        }
+        _ => progress.map(|progress| live_check(&progress, url)),
+    })
 }
 
 async fn view(server: &Server, brief_id: &str) -> Result<Option<TaskView>, StoreError> {

@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use crate::brief::Brief;
-use crate::run::changeset::CommitId;
 use crate::run::progress::Progress;
 use crate::run::steps::StepEvent;
+use crate::store::RunShown;
 use crate::store::models::ClaimedTask;
 
 /// Why a run is ended early.
@@ -84,10 +84,11 @@ impl Running {
     }
 
     /// Returns the tasks, each with its run, that went on since this was asked last.
-    pub fn gone_on(&self) -> Vec<(i64, String)> {
+    pub fn gone_on(&self) -> Vec<(i64, RunShown)> {
         let mut entries = self.lock();
         let mut told = |(task, entry): (&i64, &mut Entry)| {
-            std::mem::take(&mut entry.fresh).then(|| (*task, entry.run.clone()))
+            let shown = || RunShown { run: entry.run.clone(), commit: entry.progress.commit.clone() };
+            std::mem::take(&mut entry.fresh).then(|| (*task, shown()))
         };
         entries.iter_mut().filter_map(&mut told).collect()
     }
@@ -108,10 +109,10 @@ impl Registration<'_> {
         self.running.lock().get(&self.task).filter(|entry| entry.run == self.run)?.cut
     }
 
-    /// Notes what the run works on.
-    pub fn prepare(&self, brief: &Brief, base: Option<CommitId>) {
+    /// Notes the run's steps, and the commit beside which it is shown.
+    pub fn prepare(&self, brief: &Brief, commit: Option<String>) {
         self.go_on(|progress| {
-            progress.prepare(base, brief.steps.iter().map(|step| step.name.clone()));
+            progress.prepare(commit, brief.steps.iter().map(|step| step.name.clone()));
             true
         });
     }

@@ -59,7 +59,8 @@ pub(super) async fn apply(tx: &mut Transaction<'_, Sqlite>, change: &TaskChange)
     if worked || change.act == Act::Republish {
         return Ok(());
     }
-    progress::owe_of_task(tx, change.task).await
+    progress::owe_of_task(tx, change.task).await?;
+    Ok(())
 }
 
 async fn was_worked_on(tx: &mut Transaction<'_, Sqlite>, task: i64) -> Result<bool, StoreError> {

@@ -171,8 +171,8 @@ impl Store {
         sqlx::query(
             "UPDATE effects SET remote_id = COALESCE(?, remote_id), written_at = ?, rewritten = rewritten + ?,
                  state = CASE WHEN version = ? THEN 'done' ELSE state END,
-                 not_before = CASE WHEN version <> ? AND kind IN ('comment', 'label') AND progress >= ? THEN ?
-                     ELSE not_before END
+                 not_before = CASE WHEN version <> ? AND (kind IN ('comment', 'label') OR progress)
+                     AND progress >= ? THEN ? ELSE not_before END
              WHERE id = ?",
         )
         .bind(remote_id.map(signed))

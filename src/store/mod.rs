@@ -35,7 +35,7 @@ pub use check::refusal;
 pub use deliveries::{Intake, Stored};
 pub use effects::publish_key;
 pub use gaps::Span;
-pub use progress::{living_effect, result_key};
+pub use progress::{RunShown, check_key, living_effect, result_key};
 pub use runs::{Lease, Next};
 pub use sources::{SeenRepository, Withdrawal};
 pub use sqlite::{Store, StoreError};

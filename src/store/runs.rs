@@ -135,6 +135,7 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
                 audit::record(&mut tx, about(task), "retried", SERVER, reason).await?;
+                progress::end_check(&mut tx, &task.run_id).await?;
                 labels::owe_of_task(&mut tx, task.id).await?;
                 progress::owe_of_task(&mut tx, task.id).await?;
             }
@@ -304,6 +305,7 @@ async fn end_task(
     .execute(&mut **tx)
     .await?;
     fenced(done.rows_affected(), task)?;
+    progress::end_check(tx, &task.run_id).await?;
     for effect in owed {
         effects::owe(tx, effect).await?;
     }
@@ -330,7 +332,8 @@ pub(super) async fn lose(
     .bind(task.epoch)
     .execute(&mut **tx)
     .await?;
-    fenced(done.rows_affected(), task)
+    fenced(done.rows_affected(), task)?;
+    progress::end_check(tx, &task.run_id).await
 }
 
 async fn requeue(

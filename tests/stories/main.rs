@@ -12,6 +12,7 @@ mod attacks;
 mod audit;
 mod briefs;
 mod changeset;
+mod checks;
 mod clock;
 mod commands;
 mod crash;

@@ -71,6 +71,8 @@ pub(in crate::publish) fn success() -> RunReport {
         bare: false,
         network: None,
         approved: None,
+        problem_lines: Vec::new(),
+        thread_head: None,
     }
 }
 
@@ -233,6 +235,7 @@ prop_compose! {
             pull_request_url: Some(words[4].clone()),
             earlier: Vec::new(), processes_left: None, bare: false, network: Some(network),
             approved: Some(ApprovedBy { login: words[0].clone(), at_ms: times.0, reason: words[1].repeat(50) }),
+            problem_lines: Vec::new(), thread_head: None,
         }
     }
 }

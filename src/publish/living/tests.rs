@@ -15,7 +15,7 @@ fn brief() -> Brief {
     parse_document(include_str!("../../../fixtures/briefs/good/flow-style.yaml")).unwrap()
 }
 
-fn progress() -> Progress {
+pub(in crate::publish) fn progress() -> Progress {
     let step_progress = |name: &str, stands| StepProgress { name: name.to_owned(), stands };
     let mut progress = Progress::begin("0199a8f0-0000-7000-8000-000000000001", NOW - 9_000);
     progress.steps = vec![

@@ -8,7 +8,7 @@ mod press;
 pub(super) use decide::{Decider, Found, Verb, decide, find};
 pub(super) use expire::work;
 pub(super) use hold::{Leave, before_publishing, before_run};
-pub(super) use press::look;
+pub(super) use press::{ignored, look, refusal};
 
 use super::Server;
 use super::intake::LookError;

@@ -48,11 +48,16 @@ pub(in crate::server) async fn look(server: &Server, event: &Pressed) -> Result<
     })
 }
 
-fn ignored(reason: &str) -> Intake {
+pub(in crate::server) fn ignored(reason: &str) -> Intake {
     Intake { ignored: Some(reason.to_owned()), ..Intake::default() }
 }
 
-fn refusal(server: &Server, event: &Pressed, task: &TaskView, found: Permission) -> Intake {
+pub(in crate::server) fn refusal(
+    server: &Server,
+    event: &Pressed,
+    task: &TaskView,
+    found: Permission,
+) -> Intake {
     let login = &event.sender.login;
     let needed = Permission::from(server.config.authorize.minimum_permission);
     let key = format!("refused:{}:{}:{}", event.home.id, task.brief.thread_number, event.sender.id);

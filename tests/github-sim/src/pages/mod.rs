@@ -1,5 +1,6 @@
 //! The pages that a person looks at: what GitHub would show, without any script.
 
+mod check;
 mod code;
 mod diff;
 mod markdown;
@@ -12,7 +13,7 @@ use crate::world::World;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use chrono::Utc;
 
 pub(crate) fn routes() -> Router<Shared> {
@@ -21,15 +22,16 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/{owner}/{repo}", get(repository::home))
         .route("/{owner}/{repo}/issues/{number}", get(thread::issue))
         .route("/{owner}/{repo}/pull/{number}", get(thread::pull))
-        .route("/{owner}/{repo}/runs/{id}", get(thread::check_run))
+        .route("/{owner}/{repo}/runs/{id}", get(check::check_run))
+        .route("/{owner}/{repo}/runs/{id}/press", post(check::press))
         .route("/{owner}/{repo}/commit/{sha}", get(code::commit))
         .route("/{owner}/{repo}/tree/{*branch}", get(code::tree))
         .route("/{owner}/{repo}/blob/{at}/{*path}", get(code::blob))
         .route("/{owner}/{repo}/raw/{at}/{*path}", get(code::raw))
 }
 
-/// No script at all, no picture or style from elsewhere: a second lock behind the escaping.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// No script at all, no picture, style or form from elsewhere: a second lock behind the escaping.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// Puts a page's content into the frame that all pages share.
 fn page(world: &World, title: &str, repo: Option<&Repository>, content: &str) -> Response {
