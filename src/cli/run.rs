@@ -356,6 +356,7 @@ fn branch_of(found: &Found, output: &PullRequestOutput) -> String {
 
 fn context() -> CommentContext {
     CommentContext {
+        publishable: false,
         server: "codex-brief run".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         source_url: None,

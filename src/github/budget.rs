@@ -44,6 +44,18 @@ impl Budget {
         Ok(())
     }
 
+    /// Tells whether less than half of both windows is taken.
+    pub(super) fn has_room(&self, installation: u64) -> bool {
+        self.has_room_at(installation, self.now())
+    }
+
+    fn has_room_at(&self, installation: u64, now: i64) -> bool {
+        let all = self.created.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(created) = all.get(&installation) else { return true };
+        let since = |window: i64| created.iter().filter(|at| **at > now - window).count();
+        since(MINUTE_MS) * 2 < self.per_minute && since(HOUR_MS) * 2 < self.per_hour
+    }
+
     /// Counts in what was created so many milliseconds ago, such as before the server was started anew.
     pub(super) fn remember(&self, installation: u64, ages_ms: impl Iterator<Item = i64>) {
         self.remember_at(installation, ages_ms, self.now());
@@ -94,6 +106,21 @@ mod tests {
         assert_eq!(budget.take_at(5, 0), Err(Duration::from_secs(10)));
         assert_eq!(budget.take_at(5, 10 * SECOND), Ok(()));
         assert_eq!(budget.take_at(5, 10 * SECOND), Err(Duration::from_secs(40)));
+    }
+
+    #[test]
+    fn what_can_wait_leaves_half_of_both_windows() {
+        let budget = Budget::new(4, 6);
+        let room = |at| budget.has_room_at(5, at);
+        assert!(room(0));
+        budget.take_at(5, 0).unwrap();
+        assert!(room(0));
+        budget.take_at(5, 0).unwrap();
+        assert!(!room(0) && budget.has_room_at(6, 0));
+        assert!(room(61 * SECOND));
+        budget.take_at(5, 61 * SECOND).unwrap();
+        assert!(!room(200 * SECOND), "three of six in this hour");
+        assert!(room(3_601 * SECOND));
     }
 
     proptest::proptest! {

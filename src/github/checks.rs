@@ -1,12 +1,13 @@
 //! Check runs: what GitHub shows beside a commit.
 
 use axum::http::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::client::{GitHub, Kind};
 use super::error::GitHubError;
 use super::installation::{Id, Place, encode};
+use super::limits::{Actions, AnnotationMessage, Annotations, ButtonText, ButtonWord, CheckText, Title};
 
 /// A check run as GitHub has it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -19,9 +20,55 @@ pub struct CheckRun {
     pub status: String,
     /// Holds `success`, `failure`, `cancelled` and so on, once it is completed.
     pub conclusion: Option<String>,
+    output: Option<Output>,
 }
 
-/// What a check run shall say.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct Output {
+    #[serde(default)]
+    annotations_count: u64,
+}
+
+impl CheckRun {
+    /// Tells whether it has annotations; each write would add to them.
+    pub fn is_annotated(&self) -> bool {
+        self.output.as_ref().is_some_and(|output| output.annotations_count > 0)
+    }
+}
+
+/// What stands beside lines of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Annotation {
+    /// Holds the path relative to the repository's root.
+    pub path: String,
+    /// Holds the first line, counted from 1.
+    pub start_line: u32,
+    /// Holds the last line.
+    pub end_line: u32,
+    /// Holds the first column, counted from 1; only within one line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_column: Option<u32>,
+    /// Holds the last column.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_column: Option<u32>,
+    /// Holds `notice`, `warning` or `failure`.
+    pub annotation_level: String,
+    /// Holds what is told, plain text.
+    pub message: AnnotationMessage,
+}
+
+/// A button of a check run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Action {
+    /// Holds what stands on it.
+    pub label: ButtonWord,
+    /// Holds what is shown beside it.
+    pub description: ButtonText,
+    /// Holds what GitHub tells when somebody presses it.
+    pub identifier: ButtonWord,
+}
+
+/// What a check run shall say; what is longer than GitHub takes is cut, and says so.
 #[derive(Debug, Clone, Copy)]
 pub struct CheckRunText<'a> {
     /// Names it; GitHub shows the newest run of a name.
@@ -36,10 +83,14 @@ pub struct CheckRunText<'a> {
     pub conclusion: Option<&'a str>,
     /// Holds the headline of its page.
     pub title: &'a str,
-    /// Holds the Markdown of its page, at most 65,535 characters.
+    /// Holds the Markdown of its page.
     pub summary: &'a str,
-    /// Holds its buttons, a JSON list as GitHub wants it; `None` leaves them as they are.
-    pub actions: Option<&'a Value>,
+    /// Holds the Markdown below it.
+    pub text: Option<&'a str>,
+    /// Holds what is added beside lines of files.
+    pub annotations: &'a Annotations,
+    /// Holds its buttons; `None` leaves them as they are.
+    pub actions: Option<&'a Actions>,
 }
 
 impl CheckRunText<'_> {
@@ -49,13 +100,19 @@ impl CheckRunText<'_> {
             "head_sha": self.head_sha,
             "external_id": self.external_id,
             "status": self.status,
-            "output": {"title": self.title, "summary": self.summary},
+            "output": {"title": Title::cut(self.title), "summary": CheckText::cut(self.summary)},
         });
+        if let Some(text) = self.text {
+            body["output"]["text"] = json!(CheckText::cut(text));
+        }
+        if !self.annotations.is_empty() {
+            body["output"]["annotations"] = json!(self.annotations);
+        }
         if let Some(conclusion) = self.conclusion {
             body["conclusion"] = json!(conclusion);
         }
         if let Some(actions) = self.actions {
-            body["actions"] = actions.clone();
+            body["actions"] = json!(actions);
         }
         body
     }

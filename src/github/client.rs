@@ -101,6 +101,12 @@ impl GitHub {
         self.budget.remember(installation, at_ms.iter().map(|at| now.saturating_sub(*at)));
     }
 
+    /// Tells whether less than half of what an installation may create in a minute and in an hour is created: what
+    /// can wait, or be left out, takes no more.
+    pub fn has_room(&self, installation: u64) -> bool {
+        self.budget.has_room(installation)
+    }
+
     /// Returns the host of the addresses by which GitHub knows commits.
     pub(super) fn noreply_host(&self) -> String {
         let uri: Option<axum::http::Uri> = self.config.web_url.parse().ok();

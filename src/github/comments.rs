@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::client::{GitHub, Kind};
 use super::error::GitHubError;
 use super::installation::{Id, Place};
+use super::limits::CommentBody;
 use crate::brief::source::{Source, SourceKind};
 
 #[derive(Deserialize)]
@@ -66,6 +67,7 @@ impl GitHub {
     }
 
     /// Writes a comment in a thread and returns its id.
+    /// Writes a comment in a thread and returns its id; what is longer than GitHub takes is cut.
     pub async fn create_comment(
         &self,
         place: Place<'_>,
@@ -73,12 +75,12 @@ impl GitHub {
         body: &str,
     ) -> Result<u64, GitHubError> {
         let route = place.route(&format!("issues/{thread}/comments"));
-        let body = json!({"body": body});
+        let body = json!({"body": CommentBody::cut(body)});
         let comment: Id = self.write(place.who(), Kind::Content, Method::POST, &route, &body).await?;
         Ok(comment.id)
     }
 
-    /// Replaces a comment's text.
+    /// Replaces a comment's text; what is longer than GitHub takes is cut.
     pub async fn update_comment(
         &self,
         place: Place<'_>,
@@ -86,7 +88,7 @@ impl GitHub {
         body: &str,
     ) -> Result<(), GitHubError> {
         let route = place.route(&format!("issues/comments/{comment}"));
-        let body = json!({"body": body});
+        let body = json!({"body": CommentBody::cut(body)});
         let _: Value = self.write(place.who(), Kind::Content, Method::PATCH, &route, &body).await?;
         Ok(())
     }

@@ -15,6 +15,7 @@ pub mod git_data;
 pub mod hook;
 pub mod installation;
 mod labels;
+pub mod limits;
 mod people;
 pub mod pulls;
 mod rate_limit;

@@ -72,6 +72,28 @@ pub enum PullOrigin {
 }
 
 impl GitHub {
+    /// Returns the commit at the head of a pull request whose branch is this repository's; `None` for any other
+    /// number.
+    pub async fn pull_head(
+        &self,
+        place: Place<'_>,
+        repository_id: u64,
+        number: u64,
+    ) -> Result<Option<String>, GitHubError> {
+        #[derive(Deserialize)]
+        struct Told {
+            head: Head,
+        }
+        #[derive(Deserialize)]
+        struct Head {
+            sha: String,
+            repo: Option<Id>,
+        }
+        let told: Option<Told> = self.look(place.who(), &place.route(&format!("pulls/{number}"))).await?;
+        let own = |told: &Told| told.head.repo.as_ref().is_some_and(|repo| repo.id == repository_id);
+        Ok(told.filter(own).map(|told| told.head.sha))
+    }
+
     /// Looks up where a pull request comes from; `None` when the number is an issue's.
     pub async fn pull_origin(
         &self,

@@ -28,6 +28,24 @@ pub(super) const MESSAGES: &[Message] = &[
         todo: "Choose one of the lanes that the comment lists, or ask the operator to add the repository.",
     },
     Message {
+        id: "variable-not-allowed",
+        happened: "A step sets a variable by `env` that its lane does not let through.",
+        cause: "The lane's `environment` does not name it.",
+        todo: "Set it within the script, or ask the operator.",
+    },
+    Message {
+        id: "kubectl-missing",
+        happened: "A brief has a `kubectl` step, and its lane has no cluster.",
+        cause: "Another lane was meant.",
+        todo: "Choose a lane with a cluster, or ask the operator for [`kubectl`](configuration.md#kubectl-of-a-lane).",
+    },
+    Message {
+        id: "kubectl-verb",
+        happened: "A `kubectl` step uses a verb that its lane does not allow.",
+        cause: "The lane's `kubectl.verbs` does not name it.",
+        todo: "Use those that the comment lists, or ask the operator.",
+    },
+    Message {
         id: "user-not-named",
         happened: "The policy names who may run briefs, and the account is not among them. For the whole thread it is told once.",
         cause: "A policy with `users` or `teams`; a membership that GitHub does not confirm; the App may not read the organization's members, which the log then says.",

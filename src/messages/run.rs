@@ -17,7 +17,7 @@ pub(super) const MESSAGES: &[Message] = &[
     },
     Message {
         id: "step-failed",
-        happened: "A step ended with an exit code other than 0, or by a signal. Later steps were not started.",
+        happened: "A step ended with an exit code other than 0, or by a signal. Later steps ran only where their `if` said so.",
         cause: "The script found an error; a tool or a file is missing in the sandbox; the network is off on this lane, or the host is not on its list (the comment tells what was refused); signal 25: a file grew over the lane's `file_bytes`; signal 31: a system call that the sandbox forbids, as by programs of 32 bits.",
         todo: "Read the last lines of its log in the comment; mend the script or the repository, and edit the brief.",
     },
@@ -29,9 +29,9 @@ pub(super) const MESSAGES: &[Message] = &[
     },
     Message {
         id: "step-timeout",
-        happened: "A step ran longer than the lane allows and was ended, with all its processes.",
+        happened: "A step ran longer than the lane, or its own `timeout`, allows and was ended, with all its processes.",
         cause: "An endless loop, a download, too much work for one step.",
-        todo: "Make it faster, split it, or ask the operator to raise `wall_seconds` of the lane.",
+        todo: "Make it faster, split it, give it a longer `timeout`, or ask the operator to raise `wall_seconds` of the lane.",
     },
     Message {
         id: "step-idle",
@@ -41,7 +41,7 @@ pub(super) const MESSAGES: &[Message] = &[
     },
     Message {
         id: "step-memory",
-        happened: "A step's processes used more memory than the lane allows, and were ended. Later steps were not started; the run is not made again by itself.",
+        happened: "A step's processes used more memory than the lane allows, and were ended. The run is not made again by itself.",
         cause: "A large build, many jobs at a time, a program that leaks.",
         todo: "Use less (fewer jobs at a time), or ask the operator to raise `memory_bytes` of the lane.",
     },

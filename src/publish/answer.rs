@@ -85,6 +85,16 @@ pub fn publish_part(task: &TaskView, verdict: PublishVerdict) -> String {
     }
 }
 
+/// Tells that the policy keeps somebody from a task.
+pub fn kept_out_part(task: &TaskView, login: &str) -> String {
+    let login = inline_within(login, 100);
+    format!("⛔ The policy of the lane lets {login} do nothing with {}.", lower(&brief(task)))
+}
+
+fn lower(brief: &str) -> String {
+    brief.replacen("Brief", "brief", 1)
+}
+
 /// Tells that nothing of a thread waits to be published.
 pub fn nothing_to_publish() -> String {
     "There is nothing to publish: no brief of this thread waits for that. `/work status` tells where each stands."

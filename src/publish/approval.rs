@@ -61,8 +61,8 @@ pub struct Asked<'a> {
 pub enum Standing<'a> {
     /// It is asked for; holds why an earlier one does not count any more, a line for each reason.
     Asked(&'a [String]),
-    /// Somebody, by login, gave it, at a time in milliseconds since 1970, perhaps with a reason.
-    Approved(&'a str, i64, &'a str),
+    /// Somebody, by login, gave it.
+    Approved(&'a str),
     /// Somebody refused it, with a reason.
     Rejected(&'a str, &'a str),
     /// Nobody gave it in time.
@@ -71,10 +71,11 @@ pub enum Standing<'a> {
     Closed(&'a str),
 }
 
-/// Returns the one comment of a brief about its approval.
-pub fn approval_comment(asked: &Asked<'_>, standing: Standing<'_>) -> String {
+/// Returns what a brief's comment shows while its approval is asked for, and where that was the end of it; `None`
+/// once it is approved, since its progress is told then.
+pub fn approval_comment(asked: &Asked<'_>, standing: Standing<'_>) -> Option<String> {
     let brief = link(&short(&asked.row.id.to_string()), &asked.row.source_url);
-    let mut out = format!("{}\n", marker("approval", &asked.row.id.to_string()));
+    let mut out = format!("{}\n", marker("result", &asked.row.id.to_string()));
     match standing {
         Standing::Asked(changed) => {
             let _ = write!(out, "### ⏸️ Waits for approval\n\nBrief {brief} does not run before ");
@@ -92,17 +93,7 @@ pub fn approval_comment(asked: &Asked<'_>, standing: Standing<'_>) -> String {
                 out.push('\n');
             }
         }
-        Standing::Approved(login, at_ms, reason) => {
-            let why =
-                if reason.is_empty() { String::new() } else { format!(": {}", inline_within(reason, 800)) };
-            let _ = write!(
-                out,
-                "### ✅ Approved by {}\n\nBrief {brief} was approved at {}{why}. It runs on its lane; its result comment \
-                 follows.\n\n",
-                inline_within(login, 100),
-                time_text(at_ms)
-            );
-        }
+        Standing::Approved(_) => return None,
         Standing::Rejected(login, reason) => {
             let why =
                 if reason.is_empty() { String::new() } else { format!(": {}", inline_within(reason, 800)) };
@@ -147,7 +138,7 @@ pub fn approval_comment(asked: &Asked<'_>, standing: Standing<'_>) -> String {
             asked.digest
         );
     }
-    out
+    Some(out)
 }
 
 fn facts(out: &mut String, asked: &Asked<'_>) {
@@ -221,7 +212,7 @@ fn steps(out: &mut String, brief: Option<&Brief>) {
 pub fn approval_check(asked: &Asked<'_>, standing: Standing<'_>) -> EffectPayload {
     let (conclusion, title) = match standing {
         Standing::Asked(_) => ("action_required", "Waits for approval".to_owned()),
-        Standing::Approved(login, ..) => ("success", format!("Approved by {login}")),
+        Standing::Approved(login) => ("success", format!("Approved by {login}")),
         Standing::Rejected(login, _) => ("cancelled", format!("Rejected by {login}")),
         Standing::Expired => ("cancelled", "Not approved in time".to_owned()),
         Standing::Closed(_) => ("neutral", "Not asked for any more".to_owned()),
@@ -249,6 +240,9 @@ pub fn approval_check(asked: &Asked<'_>, standing: Standing<'_>) -> EffectPayloa
         conclusion: conclusion.to_owned(),
         title,
         summary,
+        text: None,
+        annotations: Vec::new(),
+        only_edit: false,
         name: Some(format!("codex-brief approval {}", asked.row.id.short())),
         buttons: Some(buttons),
     }

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::run::report::{ChangeKind, RunReport, RunStatus, StepReport, StepStatus};
+use crate::run::report::{ApprovedBy, ChangeKind, RunReport, RunStatus, StepReport, StepStatus};
+use crate::store::models::EarlierRun;
 
 use super::format::{
     Keep, MAX_ROWS, block_within, bytes, change_counts, chars, code_within, details, duration, fair_shares,
@@ -41,6 +42,8 @@ pub struct CommentContext {
     pub version: String,
     /// Holds the address of the comment or issue that the brief stands in.
     pub source_url: Option<String>,
+    /// Tells whether what the run made is kept and can be published again.
+    pub publishable: bool,
 }
 
 /// Returns the hidden first line by which a comment is found again: `<!-- codex-brief:kind:key -->`.
@@ -65,11 +68,13 @@ pub fn result_comment(report: &RunReport, context: &CommentContext) -> String {
     if report.status != RunStatus::Success {
         body.push_str(&problem(report));
     }
-    body.push_str(&earlier_runs(report));
+    body.push_str(&earlier_runs(&report.earlier));
+    body.push_str(&approved_line(report.approved.as_ref()));
     let _ = writeln!(body, "\n{}", step_table(&report.steps));
     body.push_str(&outputs_section(report));
     body.push_str(&network_section(report));
     body.push_str(&git_status(report));
+    body.push_str(&what_next(report, context));
     let footer = footer(report, context);
 
     let used = chars(&top) + chars(&body) + chars(&footer);
@@ -146,16 +151,41 @@ fn problem(report: &RunReport) -> String {
 }
 
 /// Returns what became of earlier runs of the brief, where there were any.
-fn earlier_runs(report: &RunReport) -> String {
-    if report.earlier.is_empty() {
+pub(super) fn earlier_runs(earlier: &[EarlierRun]) -> String {
+    if earlier.is_empty() {
         return String::new();
     }
     let mut out = String::from("\n**Earlier runs:**\n\n");
-    for earlier in report.earlier.iter().take(MAX_EARLIER) {
+    for earlier in earlier.iter().take(MAX_EARLIER) {
         let (run, why) = (id_span(&earlier.run, 36), sentence_within(&earlier.reason, 300));
         let _ = writeln!(out, "- {run}: {why}");
     }
     out
+}
+
+/// Returns who approved the brief, where somebody did.
+pub(super) fn approved_line(approved: Option<&ApprovedBy>) -> String {
+    let Some(ApprovedBy { login, at_ms, reason }) = approved else { return String::new() };
+    let why = if reason.is_empty() { String::new() } else { format!(": {}", inline_within(reason, 800)) };
+    format!("\nApproved by {} at {}{why}\n", inline_within(login, 100), utc(*at_ms))
+}
+
+/// Returns which commands carry a brief on that did not succeed.
+fn what_next(report: &RunReport, context: &CommentContext) -> String {
+    if report.status == RunStatus::Success || context.source_url.is_none() {
+        return String::new();
+    }
+    let command = |word: &str| code_within(&format!("/work {word} {}", digits(&report.brief)), 60);
+    let publish = match context.publishable {
+        true => format!("{} publishes what is kept; ", command("publish")),
+        false => String::new(),
+    };
+    format!("\n**In a comment:** {publish}{} runs it again.\n", command("retry"))
+}
+
+/// Returns the digits by which people name a brief.
+pub fn digits(brief: &str) -> String {
+    brief.chars().filter(char::is_ascii_hexdigit).take(12).collect()
 }
 
 /// Returns git's status before and after the run, and where changes without a pull request went.

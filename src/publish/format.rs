@@ -132,7 +132,7 @@ pub(super) fn step_table(steps: &[StepReport]) -> String {
     out
 }
 
-fn result_cell(step: &StepReport) -> String {
+pub(super) fn result_cell(step: &StepReport) -> String {
     let word = step.status.word();
     if step.tolerated {
         return format!("⚠️ {word}, and the run went on");
@@ -239,6 +239,12 @@ pub(super) fn bytes(n: u64) -> String {
 pub(super) fn utc(ms: i64) -> String {
     DateTime::from_timestamp_millis(ms)
         .map_or_else(|| "unknown time".to_owned(), |t| t.format("%Y-%m-%d %H:%M:%S UTC").to_string())
+}
+
+/// Returns the time of the day in UTC: `09:15:02 UTC`.
+pub(super) fn clock(ms: i64) -> String {
+    let told = utc(ms);
+    told.split_once(' ').map_or(told.clone(), |(_, time)| time.to_owned())
 }
 
 /// Returns the first 12 characters of a digest or of a commit's name, as a code span.

@@ -12,6 +12,7 @@ pub mod diff;
 mod format;
 pub mod gate;
 pub mod inert;
+pub mod living;
 mod markdown;
 pub mod message;
 mod network;

@@ -13,6 +13,8 @@ pub mod mirror;
 pub mod names;
 pub mod network;
 pub mod output;
+pub mod problem_lines;
+pub mod progress;
 pub mod protected;
 pub mod push;
 pub mod redact;

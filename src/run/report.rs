@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::run::changeset::FileMode;
 use crate::run::network::NetworkReport;
 use crate::run::output::OutputReport;
+use crate::run::problem_lines::ProblemLine;
 use crate::store::models::EarlierRun;
 
 /// How one step ended.
@@ -148,6 +149,17 @@ pub enum ChangeKind {
     Deleted,
 }
 
+/// Who approved a run, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovedBy {
+    /// Names the account.
+    pub login: String,
+    /// Holds when, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// Holds what they wrote beside it; may be empty.
+    pub reason: String,
+}
+
 /// Everything that a finished run tells; it is stored, and comment, pull request and history are
 /// made from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -206,4 +218,13 @@ pub struct RunReport {
     /// Holds each output that the brief asks for, in its order, once its steps have succeeded.
     #[serde(default)]
     pub outputs: Vec<OutputReport>,
+    /// Tells who approved it; `None` where that was not needed.
+    #[serde(default)]
+    pub approved: Option<ApprovedBy>,
+    /// Holds the places in files that its steps told of.
+    #[serde(default)]
+    pub problem_lines: Vec<ProblemLine>,
+    /// Holds the head of the pull request in whose thread its brief stands: 40 hex digits.
+    #[serde(default)]
+    pub thread_head: Option<String>,
 }

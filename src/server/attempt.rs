@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 use super::{texts, watch};
 use crate::authorize::steps;
 use crate::brief::{Brief, BriefId, Timeout, Work, text_digest};
-use crate::config::Network;
+use crate::config::{Network, SandboxKind};
 use crate::crash;
 use crate::error::{UserError, log_internal};
 use crate::judge::{honeytoken, output_contract};
-use crate::lane::{LaneError, ProcessLane, Slot};
+use crate::lane::{HOME, LaneError, ProcessLane, Slot};
 use crate::publish::diff::{Shown, summarize};
 use crate::run::changeset::{Changeset, CommitId};
 use crate::run::checkout::{SANDBOX_OBJECTS, checkout};
@@ -26,6 +26,7 @@ use crate::run::contract::Contract;
 use crate::run::mirror::Mirror;
 use crate::run::network::NetworkLog;
 use crate::run::output::{OutputReport, comment_files};
+use crate::run::problem_lines::{ProblemLine, problem_lines};
 use crate::run::redact::Redactor;
 use crate::run::report::{LogSummary, Problem, RunReport, RunStatus, StepReport, StepStatus};
 use crate::run::steps::{StepEvent, StepsOrder};
@@ -135,6 +136,9 @@ pub fn blank_report(run_id: &str, brief_id: &BriefId, brief: Option<&Brief>, tex
         bare: false,
         network: None,
         outputs: Vec::new(),
+        approved: None,
+        problem_lines: Vec::new(),
+        thread_head: None,
     }
 }
 
@@ -244,6 +248,7 @@ async fn in_workspace(
         return Err(Broken { problem: watch::alarm(order, &[place]), lane_lost });
     }
     ran.map_err(|error| lane_problem(&order.brief.executor, &error))?;
+    report.problem_lines = problems(order, dirs, base, &report.steps);
     crash::point("collected.before-commit");
     let changeset = look((order, contract), report, dirs, base, &redactor).await?;
     crash::point("collected.before-record");
@@ -253,6 +258,24 @@ async fn in_workspace(
             order.brief.pull_request().and_then(|pr| output_contract::judge(&pr.files, &changeset).problem())
         });
     Ok((changeset, problem))
+}
+
+/// Finds the places in files of the checked-out commit that the steps told of.
+fn problems(order: Order<'_>, dirs: &RunDirs, base: CommitId, steps: &[StepReport]) -> Vec<ProblemLine> {
+    let bare = order.lane.config().sandbox == SandboxKind::None;
+    let root = match order.brief.workdir.strip_prefix("~/") {
+        _ if bare => dirs.checkout.to_string_lossy().into_owned(),
+        Some(below) => format!("{HOME}/{below}"),
+        None => order.brief.workdir.clone(),
+    };
+    let Ok(repository) = order.mirror.repository() else { return Vec::new() };
+    let Ok(tree) = repository.find_commit(base.oid()).and_then(|commit| commit.tree()) else {
+        return Vec::new();
+    };
+    let is_file = |path: &str| {
+        tree.get_path(Path::new(path)).is_ok_and(|entry| entry.kind() == Some(git2::ObjectType::Blob))
+    };
+    problem_lines(steps, root.trim_end_matches('/'), is_file)
 }
 
 /// Collects the changes and shows them; both read whole files, so it happens off the async threads.

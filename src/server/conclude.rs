@@ -10,9 +10,9 @@ use crate::publish::check_run::check_run;
 use crate::publish::comment::{self, CommentContext};
 use crate::queue::retry::{Interruption, interruption};
 use crate::queue::task::{Event, TaskState};
-use crate::run::report::{Problem, RunReport, RunStatus, StepReport, StepStatus};
-use crate::store::models::{ClaimedTask, Effect, EffectPayload, JudgedRun};
-use crate::store::{Next, StopWish, StoreError, publish_key};
+use crate::run::report::{ApprovedBy, Problem, RunReport, RunStatus, StepReport, StepStatus};
+use crate::store::models::{BriefRow, ClaimedTask, Effect, EffectPayload, JudgedRun};
+use crate::store::{ApprovalState, Next, StopWish, StoreError, check_key, publish_key, result_key};
 
 /// Stores what a run came to, and what follows from it.
 ///
@@ -25,7 +25,7 @@ pub(super) async fn conclude(
     stopped: Option<&StopWish>,
 ) -> Result<(), StoreError> {
     let mut report = judged.report.clone();
-    tell_earlier(engine, task, &mut report).await;
+    tell_before(engine, task, &mut report).await;
     if let Some(wish) = stopped {
         report.status = RunStatus::Failure;
         if !honeytoken::is_seen(&report) {
@@ -163,14 +163,33 @@ fn log_end(task: &ClaimedTask, report: &RunReport, event: Event) {
     tracing::info!(run = task.run_id, state, pull_request = report.pull_request, problem, "run ended");
 }
 
-/// Notes the earlier runs of the task in a report.
-pub(super) async fn tell_earlier(engine: &Engine, task: &ClaimedTask, report: &mut RunReport) {
+/// Notes in a report what was before the run: the earlier runs of its task, and who approved it.
+pub(super) async fn tell_before(engine: &Engine, task: &ClaimedTask, report: &mut RunReport) {
     match engine.store.earlier_runs(task).await {
         Ok(earlier) => report.earlier = earlier,
         Err(error) => {
             log_internal("the earlier runs of a task cannot be read", &error);
         }
     }
+    match approved(engine, task.id).await {
+        Ok(approved) => report.approved = approved,
+        Err(error) => {
+            log_internal("the approval of a task cannot be read", &error);
+        }
+    }
+}
+
+/// Returns who approved a task, if somebody did and it still counts.
+pub(super) async fn approved(engine: &Engine, task: i64) -> Result<Option<ApprovedBy>, StoreError> {
+    let approval = engine.store.approval_of_task(task).await?;
+    let approval = approval.filter(|approval| approval.state == ApprovalState::Approved);
+    Ok(approval.and_then(|approval| {
+        Some(ApprovedBy {
+            login: approval.actor?.0,
+            at_ms: approval.decided_at_ms?,
+            reason: approval.reason.unwrap_or_default(),
+        })
+    }))
 }
 
 /// Makes the publishing that is owed for a run.
@@ -181,38 +200,57 @@ pub(super) fn publish_effect(task: &ClaimedTask) -> Effect {
 
 /// Makes what is owed to GitHub once a task's run has ended so.
 pub(super) fn owed(task: &ClaimedTask, report: &RunReport, event: Event) -> Vec<Effect> {
-    let mut owed = vec![result_effect(task, report)];
-    // What GitHub refused gets its check run when it is published.
-    if event != Event::PublishingRefused
-        && let Some(page) = check_run(report, event == Event::Stopped, &task.brief.source_url)
-    {
-        let payload = EffectPayload::CheckRun {
-            run: task.run_id.clone(),
-            commit: page.commit,
-            conclusion: page.conclusion.to_owned(),
-            title: page.title,
-            summary: page.summary,
-            name: None,
-            buttons: None,
-        };
-        owed.push(Effect::for_brief(&task.brief, format!("check:{}", task.run_id), payload));
+    let mut owed = vec![result_effect(task, report, event)];
+    let page = check_run(report, event == Event::Stopped, &task.brief.source_url);
+    let check = |commit: &str, only_edit: bool| EffectPayload::CheckRun {
+        run: task.run_id.clone(),
+        commit: commit.to_owned(),
+        conclusion: page.conclusion.unwrap_or("neutral").to_owned(),
+        only_edit,
+        title: page.title.clone(),
+        summary: page.summary.clone(),
+        text: page.text.clone(),
+        annotations: page.annotations.clone(),
+        name: None,
+        buttons: Some(page.buttons.clone()),
+    };
+    // What GitHub refused gets that of its own commit when it is published.
+    let refused = event == Event::PublishingRefused;
+    let published = report.head_commit.as_deref().filter(|_| !refused);
+    if let Some(worked_on) = check_commit(report) {
+        // What was published is shown beside its own commit; here stays what was shown while it worked.
+        let payload = check(worked_on, refused || (published.is_some() && report.thread_head.is_none()));
+        owed.push(Effect::for_brief(&task.brief, check_key(&task.run_id), payload));
+    }
+    if let Some(published) = published {
+        let key = format!("{}:published", check_key(&task.run_id));
+        owed.push(Effect::for_brief(&task.brief, key, check(published, false)));
     }
     owed
 }
 
+/// Returns the commit beside which a run is shown while it works: the head of its thread's pull request, else the
+/// one that it works on; `None` for a run that never had one.
+fn check_commit(report: &RunReport) -> Option<&str> {
+    report.thread_head.as_deref().or(report.base_commit.as_deref())
+}
+
 /// Makes the result comment that is owed to a run's thread.
-pub(super) fn result_effect(task: &ClaimedTask, report: &RunReport) -> Effect {
-    let body = comment::result_comment(report, &context(task));
+pub(super) fn result_effect(task: &ClaimedTask, report: &RunReport, event: Event) -> Effect {
+    let publishable = event == Event::PublishingRefused;
+    let context = CommentContext { publishable, ..context(&task.brief) };
+    let body = comment::result_comment(report, &context);
     let payload = EffectPayload::Comment { marker: comment::marker("result", &report.brief), body };
-    Effect::for_brief(&task.brief, format!("result:{}", task.brief.id), payload)
+    Effect::for_brief(&task.brief, result_key(&task.brief.id.to_string()), payload)
 }
 
 /// Tells of the server and the thread, for what goes to GitHub.
-pub(super) fn context(task: &ClaimedTask) -> CommentContext {
+pub(super) fn context(brief: &BriefRow) -> CommentContext {
     CommentContext {
         server: "codex-brief".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        source_url: Some(task.brief.source_url.clone()),
+        source_url: Some(brief.source_url.clone()),
+        publishable: false,
     }
 }
 

@@ -17,7 +17,7 @@ use super::recover::Loss;
 use super::running::{Cut, Registration};
 use super::{Server, access, approval, conclude, gate, lease, live, recover};
 use crate::authorize::policy::Bounds;
-use crate::brief::{self, Brief, Origin};
+use crate::brief::{self, Brief, Origin, SourceKind};
 use crate::config::SandboxKind;
 use crate::crash;
 use crate::error::log_internal;
@@ -60,6 +60,8 @@ pub(super) struct Start {
     pub(super) base: Option<CommitId>,
     /// Holds what the policy holds the run to; without it, the lane's own bounds hold.
     pub(super) bounds: Option<Bounds>,
+    /// Holds the head of the pull request in whose thread the brief stands.
+    pub(super) thread_head: Option<String>,
 }
 
 /// Runs a claimed task, on what GitHub has, until its work has ended and is stored.
@@ -78,6 +80,7 @@ pub(super) async fn carry_out(
 ) {
     tracing::info!(run = task.run_id, brief = task.brief.id.short(), lane = task.lane, "run begins");
     let registered = engine.running.begin(task, &engine.abort);
+    engine.wakes.progressed.notify_one();
     crash::point("leased.before-record");
     // A stop that somebody wanted before the run was entered found nothing to end.
     if let Ok(Some(_)) = engine.store.stop_wish(task.id).await {
@@ -228,7 +231,7 @@ async fn judge(
         Ok(Ready::Ask(ask)) => (None, Some(ask), None),
         Err(problem) => (Some(problem), None, None),
     };
-    let Some(Start { mirror, base, bounds }) = started.map(|start| *start) else {
+    let Some(Start { mirror, base, bounds, thread_head }) = started.map(|start| *start) else {
         let mut report = blank_report(&task.run_id, &task.brief.id, Some(brief), &task.brief.text);
         report.problem = failed;
         return Judged { report, changeset: None, lane_lost: false, ask };
@@ -249,6 +252,10 @@ async fn judge(
             return Judged { report, changeset: None, lane_lost: false, ask: None };
         }
     };
+    // What is told while it works is told of the commit that it works on.
+    let base = base.or_else(|| mirror.resolve_branch(&brief.branch).ok().flatten());
+    registered.prepare(brief, thread_head.clone().or_else(|| base.map(|base| base.to_string())));
+    engine.wakes.progressed.notify_one();
     let order = Order {
         run_id: &task.run_id,
         brief_id: &task.brief.id,
@@ -263,7 +270,15 @@ async fn judge(
         secrets: &engine.secrets,
         stop: &registered.token,
     };
-    attempt(order, |event| tell(task, &event)).await
+    let progress = |event: StepEvent| {
+        tell(task, &event);
+        if registered.note(&event) {
+            engine.wakes.progressed.notify_one();
+        }
+    };
+    let mut judged = attempt(order, progress).await;
+    judged.report.thread_head = thread_head;
+    judged
 }
 
 async fn fetch(server: &Server, task: &ClaimedTask, stop: CancellationToken) -> Result<Ready, Problem> {
@@ -280,10 +295,11 @@ async fn fetch(server: &Server, task: &ClaimedTask, stop: CancellationToken) -> 
             () = stop.cancelled() => Err(Unready::new(&"the run was ended", false, 0)),
         };
         let Unready { why, passing, least } = match fetched {
-            Ok(Ok((Leave::Start(base), bounds))) => {
-                return Ok(Ready::Start(Box::new(Start { mirror, base, bounds: Some(bounds) })));
+            Ok(Ok((Leave::Start(base), bounds, thread_head))) => {
+                let start = Start { mirror, base, bounds: Some(bounds), thread_head };
+                return Ok(Ready::Start(Box::new(start)));
             }
-            Ok(Ok((Leave::Ask(ask), _))) => return Ok(Ready::Ask(ask)),
+            Ok(Ok((Leave::Ask(ask), ..))) => return Ok(Ready::Ask(ask)),
             Ok(Err(refused)) => return Err(refused),
             Err(unready) => unready,
         };
@@ -333,7 +349,7 @@ async fn fetch_once(
     server: &Server,
     task: &ClaimedTask,
     mirror: &Mirror,
-) -> Result<Result<(Leave, Bounds), Problem>, Unready> {
+) -> Result<Result<(Leave, Bounds, Option<String>), Problem>, Unready> {
     let unready = |error: GitHubError| {
         let passing = error.is_transient() || error.is_gone_installation();
         Unready::new(&error, passing, error.retry_after_ms(0))
@@ -366,7 +382,13 @@ async fn fetch_once(
     }
     let leave = approval::before_run(server, place, task, &decision, mirror).await;
     let leave = leave.map_err(unlooked)?;
-    Ok(leave.map(|leave| (leave, decision.bounds)))
+    let thread = task.brief.thread_number;
+    let thread_head = match task.brief.source.kind {
+        SourceKind::IssueBody => None,
+        _ if !server.config.github.check_runs => None,
+        _ => server.github.pull_head(place, id, thread).await.map_err(unready)?,
+    };
+    Ok(leave.map(|leave| (leave, decision.bounds, thread_head)))
 }
 
 /// Logs progress; the output itself stays in the run's log files.

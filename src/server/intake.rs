@@ -7,7 +7,9 @@ use thiserror::Error;
 
 use super::command::{self, Obeyed};
 use super::policy::Judge;
-use super::{Server, access, approval, decided, gate, guarded, live, locate, refusal, rescan, withdraw};
+use super::{
+    Server, access, approval, decided, gate, guarded, live, locate, press, refusal, rescan, withdraw,
+};
 use crate::authorize::lanes;
 use crate::authorize::policy::Decision;
 use crate::brief::{
@@ -132,7 +134,7 @@ async fn look(server: &Server, delivery: &PendingDelivery) -> Result<Intake, Loo
     let mut intake = match parsed.meaning {
         Meaning::Text(event) => look_at_text(server, delivery, &event).await?,
         Meaning::Withdrawn(event) => withdraw::look(server, &event).await?,
-        Meaning::Pressed(event) => approval::look(server, &event).await?,
+        Meaning::Pressed(event) => press::look(server, &event).await?,
         Meaning::Labelled(event) => gate::look(server, &event).await?,
         Meaning::Ignored(reason) => ignored(reason),
     };

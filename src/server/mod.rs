@@ -28,6 +28,8 @@ mod mark;
 pub mod operate;
 pub mod outbox;
 mod policy;
+mod press;
+mod progress;
 mod publish;
 mod receipt;
 pub mod receipt_key;
@@ -79,6 +81,8 @@ pub struct Wakes {
     pub owed: Notify,
     /// A run is to be published.
     pub publish: Notify,
+    /// A run that works has gone on.
+    pub progressed: Notify,
 }
 
 /// Everything the workers need; one for the life of the process.
@@ -126,6 +130,7 @@ impl Server {
         self.tracker.spawn(lease::work(self.clone()));
         self.tracker.spawn(republish::work(self.clone()));
         self.tracker.spawn(approval::work(self.clone()));
+        self.tracker.spawn(progress::work(self.clone()));
         self.tracker.spawn(clock::work(self.clone()));
         self.tracker.spawn(retention::work(self.clone()));
         self.tracker.spawn(catch_up::work(self.clone()));

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use super::publish::{self, Published};
-use super::{Server, conclude, gate, guarded, locate, mark};
+use super::{Server, conclude, gate, guarded, locate, mark, progress};
 use crate::crash;
 use crate::error::log_internal;
 use crate::github::GitHubError;
@@ -26,6 +26,9 @@ const STORE_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long to wait where the App is suspended or not installed any more.
 const UNINSTALLED: Duration = Duration::from_secs(600);
+
+/// How long progress waits while so much was written that the rest is left to what matters more.
+const SCARCE: Duration = Duration::from_secs(30);
 
 /// How often a comment is written anew after somebody deleted it.
 const MOST_REWRITES: i64 = 1;
@@ -130,7 +133,7 @@ async fn settle(server: &Arc<Server>, effect: Effect) -> Result<Option<Duration>
     match written {
         Ok(Ok(Written { remote_id, anew })) => {
             server.store.confirm_effect(effect, remote_id, anew).await?;
-            if matches!(effect.payload, EffectPayload::Comment { .. }) {
+            if matches!(effect.payload, EffectPayload::Comment { .. } | EffectPayload::Living { .. }) {
                 crash::point("done.before-record");
             }
         }
@@ -143,7 +146,7 @@ async fn settle(server: &Arc<Server>, effect: Effect) -> Result<Option<Duration>
                 error = why,
                 "a write is put off"
             );
-            server.store.postpone_effect(effect, in_ms(wait), &why).await?;
+            server.store.postpone_effect(effect, in_time(wait), &why).await?;
         }
         Ok(Err(Unwritten::GitHub(error @ GitHubError::RateLimited(_)))) => {
             tracing::warn!(installation = effect.installation_id, %error, "an installation rests");
@@ -188,8 +191,8 @@ struct Written {
 enum Unwritten {
     GitHub(GitHubError),
     Store(StoreError),
-    /// It may be tried again after so many milliseconds.
-    Later(String, i64),
+    /// It may be tried again after a time.
+    Later(String, Duration),
     /// Somebody deletes it whenever it is written.
     Deleted,
     /// It is confirmed in the store already.
@@ -213,6 +216,9 @@ async fn write(server: &Server, effect: &Effect) -> Result<Written, Unwritten> {
         return Err(publish_run(server, effect, run).await?);
     }
     let (id, installation) = (effect.repository_id, effect.installation_id);
+    if effect.payload.is_progress() && !server.github.has_room(installation) {
+        return Err(Unwritten::Later("much was written lately".to_owned(), SCARCE));
+    }
     let location = locate::find(server, id, installation, &effect.repository).await?;
     let place = location.place();
     match &effect.payload {
@@ -222,6 +228,16 @@ async fn write(server: &Server, effect: &Effect) -> Result<Written, Unwritten> {
             Ok(Written::default())
         }
         EffectPayload::Comment { marker, body } => comment(server, effect, place, marker, body).await,
+        EffectPayload::Living { brief } => living(server, effect, place, brief).await,
+        EffectPayload::LiveCheck { brief, run, commit } => {
+            let page = match server.config.github.check_runs {
+                true => progress::check(server, brief, run).await?,
+                false => None,
+            };
+            let Some(page) = page else { return Ok(Written::default()) };
+            let remote_id = mark::live_check(server, place, effect.remote_id, (run, commit), &page).await?;
+            Ok(Written { remote_id, anew: false })
+        }
         EffectPayload::Label { label, gates } => {
             mark::label(server, place, effect.thread_number, label.as_deref()).await?;
             if *gates {
@@ -260,10 +276,44 @@ async fn comment(
     if anew && effect.rewritten >= MOST_REWRITES {
         return Err(Unwritten::Deleted);
     }
+    let id = create(server, effect, place, body).await?;
+    Ok(Written { remote_id: Some(id), anew })
+}
+
+async fn create(server: &Server, effect: &Effect, place: Place<'_>, body: &str) -> Result<u64, GitHubError> {
     crash::point("comment-written.before-effect");
     let id = server.github.create_comment(place, effect.thread_number, body).await?;
     crash::point("comment-written.before-record");
-    Ok(Written { remote_id: Some(id), anew })
+    Ok(id)
+}
+
+/// Shows a task as it stands now. Nothing is written of one that something else is told of, or that was cancelled
+/// before anything was told; and what somebody deleted while it went on is left to its result.
+async fn living(
+    server: &Server,
+    effect: &Effect,
+    place: Place<'_>,
+    brief: &str,
+) -> Result<Written, Unwritten> {
+    let Some(shown) = progress::text(server, brief).await? else { return Ok(Written::default()) };
+    let known = match effect.remote_id {
+        Some(id) => Some(id),
+        None => {
+            let marker = shown.body.lines().next().unwrap_or_default();
+            server.github.find_comment(place, effect.thread_number, marker).await?
+        }
+    };
+    let Some(id) = known else {
+        if shown.only_edit {
+            return Ok(Written::default());
+        }
+        let id = create(server, effect, place, &shown.body).await?;
+        return Ok(Written { remote_id: Some(id), anew: false });
+    };
+    match server.github.update_comment(place, id, &shown.body).await {
+        Err(error) if error.status() != Some(404) => Err(error.into()),
+        _ => Ok(Written { remote_id: Some(id), anew: false }),
+    }
 }
 
 /// Publishes a run and ends its task, or tells when to try again.
@@ -275,7 +325,9 @@ async fn publish_run(server: &Server, effect: &Effect, run_id: &str) -> Result<U
     crash::point("changeset-stored.before-record");
     let (event, report) = match publish::publish(server, &run, effect.attempts).await {
         Published::Ended(event, report) => (event, report),
-        Published::Later(why, wait) => return Ok(Unwritten::Later(why, wait)),
+        Published::Later(why, wait) => {
+            return Ok(Unwritten::Later(why, Duration::from_millis(wait.unsigned_abs())));
+        }
     };
     match conclude::end_publishing(server, &run.task, effect, event, &report).await {
         Ok(()) => Ok(Unwritten::Settled),

@@ -245,7 +245,7 @@ async fn publish_once(
         report,
         brief,
         brief_text: &task.brief.text,
-        context: &conclude::context(task),
+        context: &conclude::context(&task.brief),
         thread_url: &task.brief.source_url,
         requested_by: &task.brief.requested_by,
         receipt: Some(&receipt),

@@ -10,7 +10,7 @@ use super::{Server, conclude, outbox};
 use crate::brief::{self, Origin};
 use crate::error::log_internal;
 use crate::lane::{kill_orphans, leftovers};
-use crate::queue::task::{MOST_LOSSES, TaskState};
+use crate::queue::task::{Event, MOST_LOSSES, TaskState};
 use crate::run::report::{RunReport, StepStatus};
 use crate::run::workspace::RunDirs;
 use crate::server::attempt::{Judged, blank_report, problem};
@@ -148,8 +148,8 @@ pub(super) async fn lose(engine: &Engine, task: &ClaimedTask, loss: Loss, mut re
         format!("The lane or the server was lost during this run, {MOST_LOSSES} times in all: {why}."),
         "The operator finds the cause in the server's log; if the brief is not to blame, post it again.",
     ));
-    conclude::tell_earlier(engine, task, &mut report).await;
-    let owed = [conclude::result_effect(task, &report)];
+    conclude::tell_before(engine, task, &mut report).await;
+    let owed = [conclude::result_effect(task, &report, Event::Lost { losses: task.losses })];
     let json = match serde_json::to_string(&report) {
         Ok(json) => json,
         Err(error) => return drop(log_internal("a report cannot be written", &error)),

@@ -6,7 +6,7 @@ use sqlx::{Row, Sqlite, Transaction};
 use super::audit::{self, About, Actor};
 use super::models::Effect;
 use super::sqlite::{Store, StoreError, now_ms};
-use super::{anew, effects, labels};
+use super::{anew, effects, labels, progress};
 
 /// A change of one task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +56,7 @@ pub struct StopWish {
 
 /// Makes a change; fails with [`StoreError::Changed`] when the task is not as it must be.
 pub(super) async fn apply(tx: &mut Transaction<'_, Sqlite>, change: &TaskChange) -> Result<(), StoreError> {
+    let worked = change.act == Act::Cancel && was_worked_on(tx, change.task).await?;
     let (event, run) = match change.act {
         Act::Cancel => ("cancelled", cancel(tx, change).await?),
         Act::Stop => ("stop-wanted", stop(tx, change).await?),
@@ -66,7 +67,20 @@ pub(super) async fn apply(tx: &mut Transaction<'_, Sqlite>, change: &TaskChange)
     let about = About { task: Some(change.task), run: run.as_deref() };
     let actor = Actor::known(&change.actor, change.actor_id);
     audit::record(tx, about, event, actor, &change.why).await?;
-    labels::owe_of_task(tx, change.task).await
+    labels::owe_of_task(tx, change.task).await?;
+    // What was worked on has its result, which stays.
+    if worked || change.act == Act::Republish {
+        return Ok(());
+    }
+    progress::owe_of_task(tx, change.task).await?;
+    Ok(())
+}
+
+async fn was_worked_on(tx: &mut Transaction<'_, Sqlite>, task: i64) -> Result<bool, StoreError> {
+    let blocked = sqlx::query(
+        "SELECT 1 FROM tasks WHERE id = ? AND state = 'blocked' AND block_reason IN ('publishing', 'quarantined')",
+    );
+    Ok(blocked.bind(task).fetch_optional(&mut **tx).await?.is_some())
 }
 
 async fn cancel(tx: &mut Transaction<'_, Sqlite>, change: &TaskChange) -> Result<Option<String>, StoreError> {

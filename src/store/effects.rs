@@ -18,16 +18,22 @@ pub fn publish_key(run_id: &str) -> String {
 }
 
 /// Owes an effect; under a known key the payload is replaced and owed anew if it is another one. A
-/// comment that was written just now waits, so that several changes of it become one.
+/// comment that was written just now waits, so that several changes of it become one. Progress waits from its
+/// first time on, so that what is over before needs one write, and what it becomes in the end waits for nothing.
 pub(super) async fn owe(tx: &mut Transaction<'_, Sqlite>, effect: &Effect) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO effects (key, kind, installation_id, repository_id, repository, thread_number, payload)
-         VALUES (?, ?, ?, ?, ?, ?, ?)
+        "INSERT INTO effects (key, kind, installation_id, repository_id, repository, thread_number, payload,
+             progress, not_before)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, CASE ?8 WHEN 1 THEN ?9 + ?10 ELSE 0 END)
          ON CONFLICT (key) DO UPDATE SET payload = excluded.payload, version = version + 1, state = 'owed',
              attempts = 0, reason = NULL, installation_id = excluded.installation_id,
-             repository = excluded.repository,
-             not_before = CASE WHEN kind IN ('comment', 'label') THEN MIN(written_at, ?) + ? ELSE 0 END
-         WHERE payload <> excluded.payload OR state = 'given_up'",
+             repository = excluded.repository, progress = excluded.progress,
+             not_before = CASE
+                 WHEN excluded.progress AND progress AND state = 'owed' THEN not_before
+                 WHEN excluded.progress OR (kind IN ('comment', 'label') AND NOT progress)
+                     THEN MIN(written_at, ?9) + ?10
+                 ELSE 0 END
+         WHERE payload <> excluded.payload OR state = 'given_up' OR excluded.progress",
     )
     .bind(&effect.key)
     .bind(effect.payload.kind())
@@ -36,6 +42,7 @@ pub(super) async fn owe(tx: &mut Transaction<'_, Sqlite>, effect: &Effect) -> Re
     .bind(&effect.repository)
     .bind(signed(effect.thread_number))
     .bind(serde_json::to_string(&effect.payload)?)
+    .bind(effect.payload.is_progress())
     // The clock may have been set back since.
     .bind(now_ms())
     .bind(EDIT_DISTANCE_MS)
@@ -78,7 +85,7 @@ impl Store {
                      SELECT 1 FROM effects AS earlier
                      WHERE earlier.state = 'owed' AND earlier.installation_id = effect.installation_id
                          AND (earlier.kind = 'publish') = ?2 AND earlier.id < effect.id
-                         AND earlier.kind NOT IN ('label', 'check_run')
+                         AND earlier.kind NOT IN ('label', 'check_run') AND NOT earlier.progress
                          AND earlier.repository_id = effect.repository_id
                          AND earlier.thread_number = effect.thread_number AND earlier.not_before > ?1)",
         )
@@ -90,7 +97,7 @@ impl Store {
     }
 
     /// Returns the oldest effect that is owed to an installation and may be tried by now; check runs and
-    /// labels come after what people read. What comes after one that was put off in the same thread
+    /// labels come after what people read, and progress comes last. What comes after one that was put off in the same thread
     /// waits for it, so that a thread reads in order. One that this program cannot read is given up, so that
     /// it keeps no other waiting.
     pub async fn next_effect(
@@ -126,10 +133,10 @@ impl Store {
                      SELECT 1 FROM effects AS earlier
                      WHERE earlier.state = 'owed' AND earlier.installation_id = ?1
                          AND (earlier.kind = 'publish') = ?3 AND earlier.id < effect.id
-                         AND earlier.kind NOT IN ('label', 'check_run')
+                         AND earlier.kind NOT IN ('label', 'check_run') AND NOT earlier.progress
                          AND earlier.repository_id = effect.repository_id
                          AND earlier.thread_number = effect.thread_number AND earlier.not_before > ?2)
-             ORDER BY kind = 'label', kind = 'check_run', id LIMIT 1",
+             ORDER BY progress, kind = 'label', kind = 'check_run', id LIMIT 1",
         )
         .bind(signed(installation))
         .bind(now_ms())
@@ -164,7 +171,8 @@ impl Store {
         sqlx::query(
             "UPDATE effects SET remote_id = COALESCE(?, remote_id), written_at = ?, rewritten = rewritten + ?,
                  state = CASE WHEN version = ? THEN 'done' ELSE state END,
-                 not_before = CASE WHEN version <> ? AND kind IN ('comment', 'label') THEN ? ELSE not_before END
+                 not_before = CASE WHEN version <> ? AND (kind IN ('comment', 'label') OR progress)
+                     AND progress >= ? THEN ? ELSE not_before END
              WHERE id = ?",
         )
         .bind(remote_id.map(signed))
@@ -172,11 +180,15 @@ impl Store {
         .bind(anew)
         .bind(effect.version)
         .bind(effect.version)
+        // What ends the progress that was just written does not wait for it.
+        .bind(effect.payload.is_progress())
         .bind(now_ms() + EDIT_DISTANCE_MS)
         .bind(effect.id)
         .execute(&mut *tx)
         .await?;
-        tell(&mut tx, effect, None).await?;
+        if !effect.payload.is_progress() {
+            tell(&mut tx, effect, None).await?;
+        }
         Ok(tx.commit().await?)
     }
 

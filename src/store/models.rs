@@ -221,6 +221,11 @@ pub enum EffectPayload {
         /// Holds the whole body.
         body: String,
     },
+    /// The comment of a task that waits or runs, made when it is written.
+    Living {
+        /// Names the task's brief.
+        brief: String,
+    },
     /// A reaction to what holds the brief.
     Reaction {
         /// Tells to what.
@@ -241,16 +246,34 @@ pub enum EffectPayload {
         commit: String,
         /// Holds GitHub's word for how it ended, such as `success`.
         conclusion: String,
+        /// Tells that it is written only where it was before.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        only_edit: bool,
         /// Holds the headline of its page.
         title: String,
         /// Holds the Markdown of its page.
         summary: String,
+        /// Holds the logs, Markdown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+        /// Holds what stands beside lines of files.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        annotations: Vec<AnnotationText>,
         /// Names it, where that is not the server's usual name.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
         /// Holds its buttons; `None` where it never has any.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         buttons: Option<Vec<Button>>,
+    },
+    /// The check run of a run that works, made when it is written.
+    LiveCheck {
+        /// Names the brief.
+        brief: String,
+        /// Names the run.
+        run: String,
+        /// Holds the commit beside which it stands, 40 hex digits.
+        commit: String,
     },
     /// The label that shows how a thread's briefs stand.
     Label {
@@ -260,6 +283,22 @@ pub enum EffectPayload {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         gates: bool,
     },
+}
+
+/// What a check run tells beside a line of a file.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct AnnotationText {
+    /// Holds the path relative to the repository's root.
+    pub path: String,
+    /// Holds the line, counted from 1.
+    pub line: u32,
+    /// Holds the column, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    /// Holds `notice`, `warning` or `failure`.
+    pub level: String,
+    /// Holds what is told, plain text.
+    pub message: String,
 }
 
 /// A button of a check run.
@@ -296,12 +335,17 @@ impl EffectPayload {
     /// Returns the word for the kind in the store.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Comment { .. } => "comment",
+            Self::Comment { .. } | Self::Living { .. } => "comment",
             Self::Reaction { .. } => "reaction",
             Self::Publish { .. } => "publish",
-            Self::CheckRun { .. } => "check_run",
+            Self::CheckRun { .. } | Self::LiveCheck { .. } => "check_run",
             Self::Label { .. } => "label",
         }
+    }
+
+    /// Tells whether it shows a task as it goes on, so that it yields to all else.
+    pub fn is_progress(&self) -> bool {
+        matches!(self, Self::Living { .. } | Self::LiveCheck { .. })
     }
 }
 

@@ -7,7 +7,7 @@ use super::audit::{self, About, SERVER};
 use super::models::{ClaimedTask, Effect, JudgedRun};
 use super::sqlite::{Store, StoreError, now_ms};
 use super::tasks::claimed_task;
-use super::{changes, effects, labels};
+use super::{changes, effects, labels, progress};
 use crate::crash;
 use crate::queue::task::{Event, TaskState};
 
@@ -115,6 +115,7 @@ impl Store {
             Next::Publish(effect) => {
                 effects::owe(&mut tx, effect).await?;
                 audit::record(&mut tx, about(task), "judged", SERVER, "the change is stored").await?;
+                progress::owe_of_task(&mut tx, task.id).await?;
                 crash::point("changeset-stored.before-commit");
             }
             Next::End { event, reason, owed, honeytoken } => {
@@ -134,7 +135,9 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
                 audit::record(&mut tx, about(task), "retried", SERVER, reason).await?;
+                progress::end_check(&mut tx, &task.run_id).await?;
                 labels::owe_of_task(&mut tx, task.id).await?;
+                progress::owe_of_task(&mut tx, task.id).await?;
             }
         }
         Ok(tx.commit().await?)
@@ -302,6 +305,7 @@ async fn end_task(
     .execute(&mut **tx)
     .await?;
     fenced(done.rows_affected(), task)?;
+    progress::end_check(tx, &task.run_id).await?;
     for effect in owed {
         effects::owe(tx, effect).await?;
     }
@@ -328,7 +332,8 @@ pub(super) async fn lose(
     .bind(task.epoch)
     .execute(&mut **tx)
     .await?;
-    fenced(done.rows_affected(), task)
+    fenced(done.rows_affected(), task)?;
+    progress::end_check(tx, &task.run_id).await
 }
 
 async fn requeue(
@@ -342,6 +347,7 @@ async fn requeue(
         .bind(task.id)
         .execute(&mut **tx)
         .await?;
+    progress::owe_of_task(tx, task.id).await?;
     labels::owe_of_task(tx, task.id).await
 }
 

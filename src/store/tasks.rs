@@ -6,9 +6,9 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::audit::{self, About, Actor, SERVER};
-use super::labels;
 use super::models::{BriefRow, ClaimedTask, EarlierRun, HeldBy, TaskFilter, TaskView};
 use super::sqlite::{Store, StoreError, now_ms, signed, unsigned};
+use super::{labels, progress};
 use crate::brief::Source;
 use crate::crash;
 use crate::queue::task::TaskState;
@@ -61,6 +61,7 @@ pub(super) async fn insert(
     let asker = Actor::account(&brief.requested_by, brief.requested_by_id);
     audit::record(tx, about, "queued", asker, &brief.source_url).await?;
     labels::owe_of_task(tx, done.last_insert_rowid()).await?;
+    progress::owe_of_task(tx, done.last_insert_rowid()).await?;
     Ok(Some(done.last_insert_rowid()))
 }
 
@@ -89,6 +90,7 @@ pub(super) async fn supersede(
         let about = About { task: Some(row.get("id")), run: None };
         audit::record(tx, about, "cancelled", SERVER, "its text was edited").await?;
         labels::owe_of_task(tx, row.get("id")).await?;
+        progress::owe_of_task(tx, row.get("id")).await?;
     }
     Ok(())
 }
@@ -150,6 +152,7 @@ impl Store {
         let about = About { task: Some(id), run: Some(run_id) };
         audit::record(&mut tx, about, "claimed", SERVER, lane).await?;
         labels::owe_of_task(&mut tx, id).await?;
+        progress::owe_of_task(&mut tx, id).await?;
         crash::point("leased.before-commit");
         tx.commit().await?;
         Ok(Some(task))

@@ -207,12 +207,13 @@ fn notice(event: &str, action: &str, home: Option<&Home>) -> String {
 
 /// Tells whether an event is one that can mean something to the server.
 pub fn is_listened_to(event: &str, action: Option<&str>) -> bool {
-    Kind::of(event).is_some() || (event == CHECK_RUN && action == Some(PRESSED))
+    Kind::of(event).is_some() || (event == CHECK_RUN && matches!(action, Some(PRESSED | RERUN)))
 }
 
-/// The event of check runs, and its action when a button was pressed.
+/// The event of check runs, its action when a button was pressed, and that when GitHub's own "Re-run" was.
 const CHECK_RUN: &str = "check_run";
 const PRESSED: &str = "requested_action";
+const RERUN: &str = "rerequested";
 
 fn home(payload: &Payload) -> Option<Home> {
     let repository = payload.repository.as_ref()?;
@@ -283,7 +284,7 @@ fn withdrawn(kind: Kind, payload: &Payload, home: &Home) -> Option<Withdrawn> {
 
 /// Reads a press on a button; only this App's own check runs count, and only people.
 fn pressed(payload: Payload, home: Option<Home>, app_id: u64) -> Result<Pressed, String> {
-    if payload.action != PRESSED {
+    if payload.action != PRESSED && payload.action != RERUN {
         return Err(format!("the action `{}` of a check run asks for nothing", payload.action));
     }
     let home = home.ok_or("there is no repository or no installation in it")?;
@@ -299,7 +300,10 @@ fn pressed(payload: Payload, home: Option<Home>, app_id: u64) -> Result<Pressed,
         check_run: run.id,
         external_id: run.external_id.unwrap_or_default(),
         head_sha: run.head_sha,
-        identifier: payload.requested_action.ok_or("no button is named in it")?.identifier,
+        identifier: match payload.requested_action {
+            _ if payload.action == RERUN => "rerun".to_owned(),
+            pressed => pressed.ok_or("no button is named in it")?.identifier,
+        },
         sender,
         home,
     })
@@ -460,6 +464,8 @@ mod tests {
         let Meaning::Pressed(pressed) = press(1, "User", "requested_action") else { panic!("it counts") };
         assert_eq!((pressed.check_run, pressed.identifier.as_str()), (5, "approve"));
         assert_eq!((pressed.external_id.as_str(), pressed.sender.id), ("approval:d", 9));
+        let Meaning::Pressed(pressed) = press(1, "User", "rerequested") else { panic!("it counts") };
+        assert_eq!(pressed.identifier, "rerun");
         let others = [
             press(2, "User", "requested_action"),
             press(1, "Bot", "requested_action"),

@@ -8,7 +8,7 @@ use github_sim::{Fault, GithubSim, World};
 use serde_json::Value;
 use sqlx::ConnectOptions;
 
-use crate::support::{LANE, REPO, SOON, Town, brief, brief_for};
+use crate::support::{LANE, REPO, SOON, Town, brief, brief_for, is_result};
 
 /// Looks every two seconds for what was missed.
 const OFTEN: &str = "[catch_up]\nevery_seconds = 2\n\n";
@@ -42,12 +42,7 @@ fn written(sim: &GithubSim) -> Vec<String> {
 /// Counts the result comments in all threads.
 fn results(world: &World) -> usize {
     let threads = 1..300;
-    let is_result = |body: &str| body.starts_with("<!-- codex-brief:result:");
-    threads
-        .map(|thread| {
-            world.comments(REPO, thread).iter().filter(|one| one.by_app && is_result(&one.body)).count()
-        })
-        .sum()
+    threads.map(|thread| world.comments(REPO, thread).iter().filter(|one| is_result(one)).count()).sum()
 }
 
 /// Waits until so many result comments are there.

@@ -3,7 +3,7 @@
 use github_sim::{Fault, FaultKind};
 use serde_json::json;
 
-use crate::support::{LANE, REPO, Town, brief};
+use crate::support::{LANE, REPO, Town, brief, is_result};
 
 const STEP: [(&str, &str); 1] = [("write", "echo x > x.txt")];
 const SLOW: [(&str, &str); 1] = [("slow", "sleep 2\necho x > x.txt")];
@@ -80,7 +80,8 @@ async fn a_run_that_finds_github_away_waits_and_runs_once_it_is_back() {
     town.sim.fault(Fault::new("*", ".git/").status(502).times(1_000));
     let issue = town.sim.open_issue(REPO, "maria", "Away", &brief(&STEP, &["x.txt"])).unwrap();
     town.logged("GitHub cannot be reached; the task waits").await;
-    assert!(town.own_comments(issue.number).is_empty());
+    town.told(issue.number, "GitHub could not be reached").await;
+    assert!(!town.own_comments(issue.number).iter().any(is_result));
     town.sim.clear_faults();
     // It would be tried again after half a minute.
     let mut store = town.store().await;

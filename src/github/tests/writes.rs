@@ -8,7 +8,10 @@ use github_sim::Fault;
 use super::{REPO, World};
 use crate::brief::source::{Source, SourceKind};
 use crate::github::GitHubError;
-use crate::github::checks::CheckRunText;
+use crate::github::checks::{Action, Annotation, CheckRunText};
+use crate::github::limits::{
+    Actions, AnnotationMessage, Annotations, Bounded, ButtonText, ButtonWord, CommentBody,
+};
 
 #[tokio::test]
 async fn a_check_run_is_made_found_and_completed() {
@@ -23,6 +26,8 @@ async fn a_check_run_is_made_found_and_completed() {
         conclusion: None,
         title: "Running",
         summary: "It runs.",
+        text: None,
+        annotations: &Annotations::default(),
         actions: None,
     };
     let first = world.github.create_check_run(place, &begun).await.unwrap();
@@ -44,6 +49,45 @@ async fn a_check_run_is_made_found_and_completed() {
     let shown = world.sim.check_runs(REPO).into_iter().find(|run| run.id == first).unwrap();
     assert_eq!((&shown.output["title"], &shown.output["summary"]), (&"Done".into(), &"It ran.".into()));
     assert_eq!(world.github.update_check_run(place, 1, &done).await.unwrap_err().status(), Some(404));
+}
+
+#[tokio::test]
+async fn whatever_is_too_much_for_github_is_cut_so_that_it_is_taken() {
+    let world = World::new().await;
+    let (place, issue, sha) =
+        (world.place(), world.issue("a body"), world.sim.commit(REPO, "main").unwrap().sha);
+    let long = "ä".repeat(70_000);
+    let id = world.github.create_comment(place, issue, &long).await.unwrap();
+    world.github.update_comment(place, id, &long).await.unwrap();
+    assert_eq!(world.sim.comments(REPO, issue)[0].body, CommentBody::cut(&long).as_str());
+    let annotation = Annotation {
+        path: "README.md".to_owned(),
+        start_line: 1,
+        end_line: 1,
+        start_column: None,
+        end_column: None,
+        annotation_level: "notice".to_owned(),
+        message: AnnotationMessage::cut(&long),
+    };
+    let (label, description) = (ButtonWord::cut(&long), ButtonText::cut(&long));
+    let action = Action { label, description, identifier: Bounded::cut("stop") };
+    let run = CheckRunText {
+        name: "codex-brief",
+        head_sha: &sha,
+        external_id: "run",
+        status: "in_progress",
+        conclusion: None,
+        title: &long,
+        summary: &long,
+        text: Some(&long),
+        annotations: &Annotations::first(vec![annotation; 80]),
+        actions: Some(&Actions::first(vec![action; 9])),
+    };
+    world.github.create_check_run(place, &run).await.unwrap();
+    let shown = world.sim.check_runs(REPO).remove(0);
+    assert_eq!((shown.annotations.len(), shown.actions.len()), (50, 3));
+    assert!(shown.output["text"].as_str().unwrap().ends_with("more than GitHub takes.\n"));
+    assert!(world.github.find_check_run(place, &sha, "run").await.unwrap().unwrap().is_annotated());
 }
 
 #[tokio::test]

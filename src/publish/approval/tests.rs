@@ -88,10 +88,14 @@ fn approval(state: ApprovalState) -> ApprovalRow {
     }
 }
 
+fn shown(asked: &Asked<'_>, standing: Standing<'_>) -> String {
+    approval_comment(asked, standing).unwrap()
+}
+
 #[test]
 fn what_waits_is_shown_whole_with_how_to_decide() {
     let (row, brief) = (row(), brief());
-    insta::assert_snapshot!(approval_comment(&asked(&row, &brief), Standing::Asked(&[])));
+    insta::assert_snapshot!(shown(&asked(&row, &brief), Standing::Asked(&[])));
 }
 
 #[test]
@@ -100,7 +104,7 @@ fn what_changed_is_told_first_and_verdicts_stand_below_the_steps() {
     let asked =
         Asked { verdicts: Some("| Command | Verdict |\n|---|---|\n| `ls` | fine |"), ..asked(&row, &brief) };
     let changed = ["the branch main moved from 1 to 2".to_owned(), "network: none → full".to_owned()];
-    insta::assert_snapshot!(approval_comment(&asked, Standing::Asked(&changed)));
+    insta::assert_snapshot!(shown(&asked, Standing::Asked(&changed)));
 }
 
 #[test]
@@ -108,15 +112,15 @@ fn a_script_that_finds_no_room_is_not_cut_silently() {
     let (row, mut brief) = (row(), brief());
     let line = "echo line\n";
     brief.steps[0].work = Work::Shell { shell: line.repeat(1_000) };
-    let told = approval_comment(&asked(&row, &brief), Standing::Asked(&[]));
+    let told = shown(&asked(&row, &brief), Standing::Asked(&[]));
     assert!(told.matches(line).count() == 1_000 && !told.contains("find no room here"), "{told}");
     brief.steps[0].work = Work::Shell { shell: line.repeat(6_000) };
-    let told = approval_comment(&asked(&row, &brief), Standing::Asked(&[]));
+    let told = shown(&asked(&row, &brief), Standing::Asked(&[]));
     let left = (6_000 - told.matches(line).count()) * line.len();
     assert!(left > 0 && told.contains(&format!("{left} bytes of this step find no room here")), "{left}");
     let table = "x".repeat(MAX_VERDICTS + 1);
     let asked = Asked { verdicts: Some(&table), ..asked(&row, &brief) };
-    let told = approval_comment(&asked, Standing::Asked(&[]));
+    let told = shown(&asked, Standing::Asked(&[]));
     assert!(told.contains("finds no room here") && chars(&told) < 65_536);
 }
 
@@ -133,7 +137,7 @@ fn what_steps_of_each_kind_do_is_shown_with_their_settings() {
     brief.steps[2].when = When::Always;
     brief.steps[2].timeout = Timeout::read("10m");
     brief.steps[2].env = [("TZ".to_owned(), "UTC".to_owned())].into();
-    let told = approval_comment(&asked(&row, &brief), Standing::Asked(&[]));
+    let told = shown(&asked(&row, &brief), Standing::Asked(&[]));
     for shown in [
         "```yaml\ninterpreter: python3.11\n```\n\n```python\nprint(1)\n```",
         "```sh\nmake docs 'TO=a b'\n```",
@@ -148,13 +152,13 @@ fn each_end_is_told_under_the_same_marker() {
     let (row, brief) = (row(), brief());
     let asked = Asked { needed: Approval::Required, ..asked(&row, &brief) };
     let ends = [
-        Standing::Approved("olga", 1_767_225_600_000, "looks good"),
         Standing::Rejected("olga", "not on @friday"),
         Standing::Expired,
         Standing::Closed("its text was edited"),
     ];
-    let told = ends.map(|end| approval_comment(&asked, end));
-    let marker = approval_comment(&asked, Standing::Asked(&[])).lines().next().unwrap().to_owned();
+    assert_eq!(approval_comment(&asked, Standing::Approved("olga")), None);
+    let told = ends.map(|end| shown(&asked, end));
+    let marker = shown(&asked, Standing::Asked(&[])).lines().next().unwrap().to_owned();
     assert!(told.iter().all(|told| told.starts_with(&marker) && !told.contains("/approve")));
     insta::assert_snapshot!(told.join("\n"));
 }
@@ -175,7 +179,7 @@ fn buttons_are_there_only_while_somebody_may_press_them_and_fit() {
         assert!(chars(&button.label) <= 20 && chars(&button.description) <= 40);
         assert!(chars(&button.identifier) <= 20);
     }
-    assert_eq!(buttons(Standing::Approved("olga", 0, "")), (vec![], "success".to_owned()));
+    assert_eq!(buttons(Standing::Approved("olga")), (vec![], "success".to_owned()));
     assert_eq!(buttons(Standing::Expired), (vec![], "cancelled".to_owned()));
 }
 
@@ -217,9 +221,9 @@ proptest! {
         let table = "x".repeat(20_000);
         let asked = Asked { verdicts: Some(&table), ..asked(&row, &brief) };
         for standing in [Standing::Asked(std::slice::from_ref(&text)), Standing::Rejected(&text, &text)] {
-            assert_sound(&approval_comment(&asked, standing), &[], &[&row.source_url]);
+            assert_sound(&shown(&asked, standing), &[], &[&row.source_url]);
         }
-        let told = approval_comment(&asked, Standing::Asked(&[]));
+        let told = shown(&asked, Standing::Asked(&[]));
         for step in 1..=steps {
             let shown = format!("**Step {}**", step);
             prop_assert!(told.contains(&shown));

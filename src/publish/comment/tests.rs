@@ -7,13 +7,14 @@ use super::*;
 use crate::run::changeset::FileMode;
 use crate::run::network::{Denied, DeniedReason, NetworkReport, Reached};
 use crate::run::output::{OutputKind, OutputReport};
-use crate::run::report::{ChangeSummary, LogSummary, Problem};
+use crate::run::report::{ApprovedBy, ChangeSummary, LogSummary, Problem};
 
 pub(in crate::publish) fn context() -> CommentContext {
     CommentContext {
         server: "codex-brief".into(),
         version: "0.1.0".into(),
         source_url: Some("https://github.com/octo/example/issues/774#issuecomment-1".into()),
+        publishable: false,
     }
 }
 
@@ -76,6 +77,9 @@ pub(in crate::publish) fn success() -> RunReport {
         bare: false,
         network: None,
         outputs: Vec::new(),
+        approved: None,
+        problem_lines: Vec::new(),
+        thread_head: None,
     }
 }
 
@@ -238,6 +242,8 @@ prop_compose! {
             pull_request_url: Some(words[4].clone()),
             earlier: Vec::new(), processes_left: None, bare: false, network: Some(network),
             outputs: hostile_outputs(&words, pr.is_some()),
+            approved: Some(ApprovedBy { login: words[0].clone(), at_ms: times.0, reason: words[1].repeat(50) }),
+            problem_lines: Vec::new(), thread_head: None,
         }
     }
 }

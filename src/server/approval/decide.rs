@@ -95,7 +95,7 @@ pub(in crate::server) async fn decide(
     }
     let Decider { who, reason } = decider;
     let (state, standing) = match verb {
-        Verb::Approve => (ApprovalState::Approved, Standing::Approved(&who.login, now, reason)),
+        Verb::Approve => (ApprovalState::Approved, Standing::Approved(&who.login)),
         Verb::Reject => (ApprovalState::Rejected, Standing::Rejected(&who.login, reason)),
     };
     Ok(Ok(Decided {

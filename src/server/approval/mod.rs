@@ -8,7 +8,7 @@ mod press;
 pub(super) use decide::{Decider, Found, Verb, decide, find};
 pub(super) use expire::work;
 pub(super) use hold::{Leave, before_publishing, before_run};
-pub(super) use press::look;
+pub(super) use press::{ignored, look, refusal};
 
 use super::Server;
 use super::intake::LookError;
@@ -21,7 +21,7 @@ use crate::error::{UserError, log_internal};
 use crate::github::installation::Place;
 use crate::publish::approval::{Asked, Standing, approval_check, approval_comment};
 use crate::store::models::{BriefRow, Effect, EffectPayload};
-use crate::store::{ApprovalRow, Ask};
+use crate::store::{ApprovalRow, Ask, living_effect, result_key};
 
 /// Returns what a comment tells of each command of the steps, Markdown.
 pub(super) async fn table_text(server: &Server, brief: &Brief) -> Option<String> {
@@ -113,13 +113,16 @@ fn told(row: &BriefRow, lane: &str, approval: &ApprovalRow, standing: Standing<'
 }
 
 fn owed(asked: &Asked<'_>, standing: Standing<'_>) -> Vec<Effect> {
-    let body = approval_comment(asked, standing);
-    let marker = body.lines().next().unwrap_or_default().to_owned();
-    let comment = EffectPayload::Comment { marker, body };
-    vec![
-        Effect::for_brief(asked.row, format!("approval:{}", asked.row.id), comment),
-        Effect::for_brief(asked.row, check_key(asked.digest), approval_check(asked, standing)),
-    ]
+    // What is approved is told of as everything that waits for its lane.
+    let comment = match approval_comment(asked, standing) {
+        Some(body) => {
+            let marker = body.lines().next().unwrap_or_default().to_owned();
+            let payload = EffectPayload::Comment { marker, body };
+            Effect::for_brief(asked.row, result_key(&asked.row.id.to_string()), payload)
+        }
+        None => living_effect(asked.row),
+    };
+    vec![comment, Effect::for_brief(asked.row, check_key(asked.digest), approval_check(asked, standing))]
 }
 
 /// Names the check run of an approval among what is owed.

@@ -35,7 +35,8 @@ pub(in crate::server) async fn look(server: &Server, event: &Pressed) -> Result<
     let who = (sender.login.as_str(), sender.id);
     let accounts = access::accounts(&server.github, place, [who, who]).await?;
     if let Some((_, _, found)) = access::stranger(&server.config, &accounts) {
-        return Ok(refusal(server, event, task, found));
+        let needed = Permission::from(server.config.authorize.minimum_permission);
+        return Ok(refusal(event, task, found, needed));
     }
     let reason = match verb {
         Verb::Approve => "",
@@ -48,13 +49,17 @@ pub(in crate::server) async fn look(server: &Server, event: &Pressed) -> Result<
     })
 }
 
-fn ignored(reason: &str) -> Intake {
+pub(in crate::server) fn ignored(reason: &str) -> Intake {
     Intake { ignored: Some(reason.to_owned()), ..Intake::default() }
 }
 
-fn refusal(server: &Server, event: &Pressed, task: &TaskView, found: Permission) -> Intake {
+pub(in crate::server) fn refusal(
+    event: &Pressed,
+    task: &TaskView,
+    found: Permission,
+    needed: Permission,
+) -> Intake {
     let login = &event.sender.login;
-    let needed = Permission::from(server.config.authorize.minimum_permission);
     let key = format!("refused:{}:{}:{}", event.home.id, task.brief.thread_number, event.sender.id);
     let body = notice::refusal_comment(login, found.as_str(), needed.as_str(), &key);
     let ignored = Some(format!("`{login}` has the permission `{found}` only"));

@@ -70,7 +70,7 @@ async fn comment(
     if let Some(url) = server.github.find_comment_page(place, thread, &marker).await? {
         return Ok(Some(url));
     }
-    let context = conclusion::context(task);
+    let context = conclusion::context(&task.brief);
     let Some(body) = comment_output(report, at, &task.brief.requested_by, &context) else { return Ok(None) };
     crash::point("output-commented.before-effect");
     let url = server.github.create_comment_page(place, thread, &body).await?;

@@ -88,7 +88,9 @@ impl Bench {
         loop {
             if let Some(task) = dispatcher::claim(&self.engine, self.entry.name()).await? {
                 let slot = self.entry.lane.claim_slot().await?;
-                let start = |mirror| Ready::Start(Box::new(Start { mirror, base: None, bounds: None }));
+                let start = |mirror| {
+                    Ready::Start(Box::new(Start { mirror, base: None, bounds: None, thread_head: None }))
+                };
                 let fetch = async |_| self.fetch(task.epoch).map(start);
                 execute::carry_out(&self.engine, &self.entry, slot, &task, fetch).await;
                 return Ok(true);

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::queue::task::{BlockReason, TaskState};
-use crate::store::models::{ClaimedTask, Effect};
+use crate::store::models::{ClaimedTask, Effect, EffectPayload};
+use crate::store::result_key;
 
 const LOST: TaskState = TaskState::Blocked(BlockReason::Quarantined);
 const UNPUBLISHED: TaskState = TaskState::Blocked(BlockReason::Publishing);
@@ -89,16 +90,21 @@ impl Model {
         if !self.guids.insert(guid.to_owned()) {
             return 0;
         }
-        for known in self.tasks.values_mut().filter(|known| known.source == task.source) {
+        let mut superseded = Vec::new();
+        for (id, known) in self.tasks.iter_mut().filter(|(_, known)| known.source == task.source) {
             if edit && known.state == TaskState::Queued && known.digest != task.digest {
                 known.state = TaskState::Cancelled;
                 known.reason = Some("its text was edited".to_owned());
+                superseded.push(*id);
             }
         }
+        superseded.into_iter().for_each(|id| self.live(id));
         if self.tasks.values().any(|known| known.brief == task.brief) {
             return 0;
         }
-        self.tasks.insert(i64::try_from(self.tasks.len()).unwrap() + 1, task);
+        let id = i64::try_from(self.tasks.len()).unwrap() + 1;
+        self.tasks.insert(id, task);
+        self.live(id);
         1
     }
 
@@ -110,6 +116,7 @@ impl Model {
         task.epoch += 1;
         let (task, epoch, state) = (*id, task.epoch, "running".to_owned());
         self.runs.insert(run.to_owned(), Run { task, epoch, state, lease, changeset: None, reason: None });
+        self.live(task);
         Some((task, epoch))
     }
 
@@ -145,6 +152,9 @@ impl Model {
             task.reason = Some("ended".to_owned());
         }
         owed.iter().for_each(|effect| self.owe(effect));
+        if let End::Publish | End::Retry { .. } = end {
+            self.live(run.id);
+        }
     }
 
     pub(super) fn end_publishing(&mut self, run: &ClaimedTask, key: &str, answer: Answer, owed: &Effect) {
@@ -170,6 +180,7 @@ impl Model {
         task.losses += 1;
         if task.losses < 2 {
             (task.state, task.held) = (TaskState::Queued, held);
+            self.live(run.id);
         } else {
             (task.state, task.reason) = (LOST, Some("lost".to_owned()));
             self.owe(owed);
@@ -180,6 +191,7 @@ impl Model {
         self.lost(run);
         self.run(run).reason = Some("the server ended".to_owned());
         self.task(run).state = TaskState::Queued;
+        self.live(run.id);
     }
 
     fn lost(&mut self, run: &ClaimedTask) {
@@ -193,10 +205,14 @@ impl Model {
         if !matches!(task.state, TaskState::Queued | TaskState::Blocked(_)) {
             return false;
         }
+        let waited = task.state == TaskState::Queued;
         (task.state, task.reason) = (TaskState::Cancelled, Some("stopped (maria)".to_owned()));
         // What was judged is not published any more.
         for run in self.runs.values_mut().filter(|run| run.task == id && run.state == "judged") {
             run.state = "finished".to_owned();
+        }
+        if waited {
+            self.live(id);
         }
         self.owe(owed);
         true
@@ -232,6 +248,15 @@ impl Model {
         if effect.version == version {
             effect.state = "done".to_owned();
         }
+    }
+
+    /// Owes the comment of a task that goes on, whatever it held before.
+    fn live(&mut self, id: i64) {
+        let brief = self.tasks[&id].brief.clone();
+        let key = result_key(&brief);
+        let payload = serde_json::to_string(&EffectPayload::Living { brief }).unwrap();
+        let version = self.effects.get(&key).map_or(1, |known| known.version + 1);
+        self.effects.insert(key, Owed { payload, version, state: "owed".to_owned() });
     }
 
     fn owe(&mut self, effect: &Effect) {

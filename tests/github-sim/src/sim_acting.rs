@@ -337,6 +337,16 @@ impl GithubSim {
         world.press_check_action(repo, id, &actor, identifier)
     }
 
+    /// Presses GitHub's own "Re-run" of a completed check run.
+    ///
+    /// # Errors
+    /// When repository, user or run are unknown, or the run is not completed.
+    pub fn rerequest_check(&self, repo: &str, id: u64, user: &str) -> Result<(), Refusal> {
+        let mut world = self.core.write();
+        let actor = world.person(user)?;
+        world.rerequest_check(repo, id, &actor)
+    }
+
     /// Sends the `ping` that GitHub sends when a webhook is set up.
     pub fn ping(&self) {
         self.core.write().emit_ping();

@@ -57,6 +57,40 @@ async fn a_pull_request_page_shows_commits_and_diff() {
 }
 
 #[tokio::test]
+async fn a_check_runs_page_shows_its_places_and_its_buttons_can_be_pressed() {
+    let sim = sim_with_repository().await;
+    let head = sim.commit(REPO, "main").unwrap().sha;
+    let note = json!({"path": "a<b>.rs", "start_line": 3, "end_line": 3, "annotation_level": "failure",
+        "message": "no <such> thing"});
+    let new = json!({"name": "codex-brief", "head_sha": head, "status": "in_progress",
+        "output": {"title": "Step 1", "summary": "**works**", "annotations": [note]},
+        "actions": [{"label": "Stop", "description": "Ends it", "identifier": "stop"}]});
+    Api::of(&sim).call("POST", &format!("/repos/{REPO}/check-runs"), new).await;
+    let run = sim.check_runs(REPO).remove(0);
+    let address = format!("{}/{REPO}/runs/{}", sim.url(), run.id);
+    let page = reqwest::get(&address).await.unwrap().text().await.unwrap();
+    for shown in [
+        "<strong>works</strong>",
+        "a&lt;b&gt;.rs:3",
+        "no &lt;such&gt; thing",
+        ">Stop</button>",
+        "maria",
+        "in_progress",
+    ] {
+        assert!(page.contains(shown), "{shown} is not on {page}");
+    }
+    let press = async |user: &str, identifier: &str| {
+        let form = [("content-type", "application/x-www-form-urlencoded")];
+        let client = reqwest::Client::new().post(format!("{address}/press"));
+        let pressed =
+            client.header(form[0].0, form[0].1).body(format!("user={user}&identifier={identifier}"));
+        pressed.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((press("maria", "stop").await, press("maria", "start").await), (200, 404));
+    assert_eq!((press("nobody", "stop").await, press("maria", "").await), (404, 404), "it is not completed");
+}
+
+#[tokio::test]
 async fn a_person_plays_by_the_control_interface() {
     let sim = sim_with_repository().await;
     let api = Api::of(&sim);

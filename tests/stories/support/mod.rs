@@ -236,7 +236,13 @@ fn start(sim: &GithubSim, config: &Path, environment: &[(&str, &str)]) -> Server
     ServerProcess::start(Path::new(PROGRAM), config, sim, &environment, |_| {}).unwrap()
 }
 
-fn is_result(comment: &Comment) -> bool {
+/// Tells whether a comment is a brief's and holds its result: until then it shows how the brief goes on.
+pub(crate) fn is_result(comment: &Comment) -> bool {
+    is_living(comment) && comment.body.lines().nth(1).is_some_and(|line| line.starts_with("<!-- {"))
+}
+
+/// Tells whether a comment is the one of a brief, from its acceptance to its result.
+pub(crate) fn is_living(comment: &Comment) -> bool {
     comment.by_app && comment.body.starts_with("<!-- codex-brief:result:")
 }
 

@@ -15,6 +15,10 @@ const LONGEST_OUTPUT: usize = 65_535;
 const MOST_ANNOTATIONS: usize = 50;
 /// GitHub's limit of buttons on a check run.
 const MOST_ACTIONS: usize = 3;
+/// GitHub's limits for the fields of a button, in characters.
+const ACTION_FIELDS: [(&str, usize); 3] = [("label", 20), ("description", 40), ("identifier", 20)];
+/// GitHub's limit for a title, in characters.
+const LONGEST_TITLE: usize = 255;
 
 /// What shall be of a check run; what is absent stays.
 #[derive(Clone, Debug, Deserialize)]
@@ -102,6 +106,21 @@ impl World {
         Ok(())
     }
 
+    /// Owes the webhook of GitHub's own "Re-run".
+    pub(crate) fn rerequest_check(
+        &mut self,
+        repository: &str,
+        id: u64,
+        actor: &Actor,
+    ) -> Result<(), Refusal> {
+        let run = self.repository(repository)?.check_runs.get(&id).ok_or_else(Refusal::not_found)?;
+        if run.status != "completed" {
+            return Err(Refusal::new(422, "a check run is run again only once it is completed"));
+        }
+        self.emit_check("rerequested", repository, id, actor);
+        Ok(())
+    }
+
     fn emit_check(&mut self, action: &str, repository: &str, id: u64, actor: &Actor) {
         self.emit_check_with(action, repository, id, actor, json!({}));
     }
@@ -143,6 +162,15 @@ fn apply(run: &mut CheckRun, change: &CheckChange) -> Result<(), Refusal> {
         if actions.len() > MOST_ACTIONS {
             return Err(Refusal::custom("CheckRun", "a check run takes at most 3 actions"));
         }
+        for (field, most) in ACTION_FIELDS {
+            let sound = |text: &str| (1..=most).contains(&text.chars().count());
+            if !actions.iter().all(|action| action[field].as_str().is_some_and(sound)) {
+                return Err(Refusal::custom(
+                    "CheckRun",
+                    format!("{field} of an action takes {most} characters"),
+                ));
+            }
+        }
         run.actions.clone_from(actions);
     }
     change.output.as_ref().map_or(Ok(()), |output| apply_output(run, output))
@@ -169,6 +197,9 @@ fn apply_output(run: &mut CheckRun, output: &Value) -> Result<(), Refusal> {
             let message = format!("Only {LONGEST_OUTPUT} characters are allowed; {length} were supplied.");
             return Err(Refusal::custom("CheckRun", message));
         }
+    }
+    if output["title"].as_str().is_some_and(|title| title.chars().count() > LONGEST_TITLE) {
+        return Err(Refusal::field("CheckRun", "output.title", "too_long"));
     }
     let annotations = output["annotations"].as_array().cloned().unwrap_or_default();
     if annotations.len() > MOST_ANNOTATIONS {

@@ -1,6 +1,7 @@
 //! The pages that a person looks at: what GitHub would show, without any script.
 
 mod apps;
+mod check;
 mod code;
 mod diff;
 mod markdown;
@@ -27,7 +28,8 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/{owner}/{repo}", get(repository::home))
         .route("/{owner}/{repo}/issues/{number}", get(thread::issue))
         .route("/{owner}/{repo}/pull/{number}", get(thread::pull))
-        .route("/{owner}/{repo}/runs/{id}", get(thread::check_run))
+        .route("/{owner}/{repo}/runs/{id}", get(check::check_run))
+        .route("/{owner}/{repo}/runs/{id}/press", post(check::press))
         .route("/{owner}/{repo}/commit/{sha}", get(code::commit))
         .route("/{owner}/{repo}/tree/{*branch}", get(code::tree))
         .route("/{owner}/{repo}/blob/{at}/{*path}", get(code::blob))

@@ -1,9 +1,10 @@
-//! The page of an issue, of a pull request, and of a check run.
+//! The page of an issue and of a pull request.
 
+use super::check::check_row;
 use super::repository::labels;
 use super::{ago, code, diff, escape, missing, page};
 use crate::core::Shared;
-use crate::model::{CheckRun, Issue, Pull, Repository, Subject, Time};
+use crate::model::{Issue, Pull, Repository, Subject, Time};
 use crate::repo_git;
 use crate::world::World;
 use axum::extract::{Path, State};
@@ -218,38 +219,4 @@ fn reactions(repo: &Repository, subject: Subject) -> String {
         })
         .collect();
     if pills.is_empty() { pills } else { format!("<div class=\"reactions\">{pills}</div>") }
-}
-
-fn check_row(repo: &Repository, run: &CheckRun) -> String {
-    let sign = match run.conclusion.as_deref() {
-        Some("success") => "✅",
-        Some("failure" | "timed_out") => "❌",
-        Some(_) => "⬜",
-        None => "🟡",
-    };
-    format!(
-        "<div class=\"row\">{sign} <a href=\"/{}/runs/{}\"><b>{}</b></a> <span class=\"muted\">{}</span></div>",
-        escape(&repo.full_name()),
-        run.id,
-        escape(&run.name),
-        escape(run.output["title"].as_str().unwrap_or(run.conclusion.as_deref().unwrap_or(&run.status))),
-    )
-}
-
-pub(super) async fn check_run(
-    State(core): State<Shared>,
-    Path((owner, name, id)): Path<(String, String, u64)>,
-) -> Response {
-    let world = core.read();
-    let Ok(repo) = world.repository(&format!("{owner}/{name}")) else { return missing(&world) };
-    let Some(run) = repo.check_runs.get(&id) else { return missing(&world) };
-    let part = |field: &str| world.markdown(repo, run.output[field].as_str().unwrap_or_default());
-    let content = format!(
-        "<h1>{}</h1><div class=\"box\">{}<div class=\"body md\">{}{}</div></div>",
-        escape(&run.name),
-        check_row(repo, run),
-        part("summary"),
-        run.output["text"].as_str().map(|_| part("text")).unwrap_or_default(),
-    );
-    page(&world, &run.name, Some(repo), &content)
 }
