@@ -170,17 +170,17 @@ pub(super) fn approved_line(approved: Option<&ApprovedBy>) -> String {
     format!("\nApproved by {} at {}{why}\n", inline_within(login, 100), utc(*at_ms))
 }
 
-/// Returns which commands carry a brief on that did not succeed.
+/// Returns the command that carries a brief on that did not succeed, where one does.
 fn what_next(report: &RunReport, context: &CommentContext) -> String {
-    if report.status == RunStatus::Success || context.source_url.is_none() {
-        return String::new();
-    }
-    let command = |word: &str| code_within(&format!("/work {word} {}", digits(&report.brief)), 60);
-    let publish = match context.publishable {
-        true => format!("{} publishes what is kept; ", command("publish")),
-        false => String::new(),
+    let is_caught = report.problem.as_ref().is_some_and(|problem| problem.code == "honeytoken-seen");
+    let (word, does) = match (context.publishable, report.status) {
+        _ if context.source_url.is_none() => return String::new(),
+        (true, _) => ("publish", "publishes what is kept"),
+        (false, RunStatus::Failure) if !is_caught => ("retry", "runs it again"),
+        _ => return String::new(),
     };
-    format!("\n**In a comment:** {publish}{} runs it again.\n", command("retry"))
+    let command = code_within(&format!("/work {word} {}", digits(&report.brief)), 60);
+    format!("\n**In a comment:** {command} {does}.\n")
 }
 
 /// Returns the digits by which people name a brief.

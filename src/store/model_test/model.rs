@@ -239,6 +239,7 @@ impl Model {
         }
         (task.state, task.reason, task.held) = (TaskState::Queued, None, false);
         (task.retries, task.losses) = (0, 0);
+        self.live(id);
         true
     }
 
