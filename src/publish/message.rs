@@ -70,7 +70,9 @@ fn with_whole_address(line: &str) -> String {
     let broken = line.rsplit_once('<').filter(|(_, address)| address.ends_with('>'));
     let address = broken.and_then(|(before, address)| Some((before, address.split_once("@\u{200b}")?)));
     match address {
-        Some((before, (name, host))) if name.ends_with(|last: char| last.is_ascii_alphanumeric()) => {
+        Some((before, (name, host)))
+            if name.ends_with(|last: char| last.is_ascii_alphanumeric()) && !name.contains('>') =>
+        {
             format!("{before}<{name}@{host}")
         }
         _ => line.to_owned(),
@@ -113,6 +115,12 @@ mod tests {
         let text = commit_message("x\x1b[1m", &[("Run", "1\nBrief: 2\r\u{85}3 @you #1")]);
         assert_eq!(text, "x\n\nRun: 1 Brief: 2 3 @\u{200b}you #\u{200b}1\n");
         assert_eq!(commit_message(" \n", &[]), "Changes by codex-brief\n");
+    }
+
+    #[test]
+    fn only_the_whole_of_what_stands_in_brackets_is_an_address() {
+        let text = commit_message("x\n\nx: <https://x.example>mailto:a@b.example>", &OURS[..1]);
+        assert_eq!(text, "x\n\nx: <https://x.example>mailto:a@\u{200b}b.example>\nBrief: 0a1b\n");
     }
 
     #[test]
