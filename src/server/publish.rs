@@ -250,17 +250,18 @@ async fn publish_once(
         requested_by: &task.brief.requested_by,
         receipt: Some(&receipt),
     });
-    if named {
-        if let Some(found) = branch::pull_request(server, place, (branch, &brief.branch), commit).await? {
-            crash::point("pr-opened.before-effect");
+    let known = match named {
+        true => branch::pull_request(server, place, (branch, &brief.branch), commit).await?,
+        false => server.github.find_pull_request(place, branch).await.map_err(failure)?,
+    };
+    crash::point("pr-opened.before-effect");
+    if let Some(found) = known {
+        if named {
             let rewritten = server.github.rewrite_pull_request(place, found.number, &title, &body).await;
             rewritten.map_err(failure)?;
-            return Ok(found);
         }
-    } else if let Some(found) = server.github.find_pull_request(place, branch).await.map_err(failure)? {
         return Ok(found);
     }
-    crash::point("pr-opened.before-effect");
     let new =
         NewPullRequest { head: branch, base: &brief.branch, title: &title, body: &body, draft: output.draft };
     match server.github.open_pull_request(place, &new).await {

@@ -4,7 +4,7 @@ use super::escape;
 use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd, TextMergeStream, html};
 
 /// The tags that are let through, without any attribute but `open`.
-const ALLOWED: [&str; 6] = ["details", "summary", "br", "sub", "sup", "kbd"];
+const ALLOWED: [&str; 8] = ["details", "summary", "br", "sub", "sup", "kbd", "code", "span"];
 
 /// What words of a text stand for: `@name` and `#number`, where such a person or thread exists.
 pub(super) struct Names<'a> {
