@@ -81,7 +81,7 @@ pub(super) async fn address(
         return Ok(Fetched { text: get(&uri, None).await?, pull: None });
     };
     let api: Uri = api.parse().map_err(|error| format!("{error}"))?;
-    let token = token.filter(|_| takes_token(&api));
+    let token = token.filter(|_| takes_token(&api, api_url));
     let pull: Pull = serde_json::from_str(&get(&api, token).await?)
         .map_err(|error| format!("{api} does not answer as GitHub does: {error}"))?;
     let found = FoundPull { head: pull.head.sha, repository: pull.base.repo.id };
@@ -103,9 +103,10 @@ fn pull_request_api(uri: &Uri, api_url: Option<&str>) -> Option<String> {
     Some(format!("{api}/repos/{owner}/{repository}/pulls/{number}"))
 }
 
-/// Tells whether a token may be sent there: where nobody reads along.
-fn takes_token(api: &Uri) -> bool {
-    api.scheme_str() == Some("https")
+/// Tells whether a token may be sent there: where nobody reads along, to GitHub or to the API that was named. An
+/// address that somebody gives to verify names any host.
+fn takes_token(api: &Uri, api_url: Option<&str>) -> bool {
+    api.scheme_str() == Some("https") && (api_url.is_some() || api.host() == Some("api.github.com"))
 }
 
 async fn get(uri: &Uri, token: Option<&str>) -> Result<String, String> {
@@ -153,10 +154,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_not_sent_over_plain_http() {
-        let takes = |url: &str| takes_token(&url.parse().unwrap());
-        assert!(takes("https://api.github.com/repos/o/r/pulls/7"));
-        assert!(!takes("http://api.github.com/repos/o/r/pulls/7") && !takes("/repos"));
+    fn a_token_is_sent_to_github_or_the_named_api_and_never_over_plain_http() {
+        let takes = |url: &str, own| takes_token(&url.parse().unwrap(), own);
+        assert!(takes("https://api.github.com/repos/o/r/pulls/7", None));
+        assert!(!takes("http://api.github.com/repos/o/r/pulls/7", None) && !takes("/repos", None));
+        assert!(!takes("https://lookalike.example/api/v3/repos/o/r/pulls/7", None));
+        let own = "https://ghe.example.com/api/v3";
+        assert!(takes(&format!("{own}/repos/o/r/pulls/7"), Some(own)));
+        assert!(!takes("http://ghe.example.com/api/v3/repos", Some("http://ghe.example.com/api/v3")));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `codex-brief setup`: makes the GitHub App, and goes on from where an interrupted set-up was.
 
+#![allow(rustdoc::bare_urls, reason = "the same texts are the help on the command line")]
+
 mod done;
 mod flow;
 mod wait;

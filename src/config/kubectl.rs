@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// Verbs that show or change the credential, or start programs by the caller's choice.
-const NO_VERBS: [&str; 4] = ["config", "edit", "kuberc", "plugin"];
+/// Verbs that show, copy or change the credential, or start programs by the caller's choice.
+const NO_VERBS: [&str; 6] = ["config", "cp", "edit", "kuberc", "kustomize", "plugin"];
 
 /// Which cluster the `kubectl` steps of a lane reach, as whom, and by which verbs.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -327,9 +327,12 @@ fn links(chars: &[char], at: usize) -> bool {
 
 /// Tells whether `at` is the last `/` of an address of an issue, pull request or discussion.
 pub(super) fn names_thread(chars: &[char], at: usize) -> bool {
+    let before = &chars[..at];
+    // Markdown takes the backslash out of an address.
+    let before = before.strip_suffix(&['\\']).unwrap_or(before);
     chars[at] == '/'
         && chars.get(at + 1).is_some_and(char::is_ascii_digit)
-        && ["/issues", "/pull", "/pulls", "/discussions"].iter().any(|w| ends_with_word(&chars[..at], w))
+        && ["/issues", "/pull", "/pulls", "/discussions"].iter().any(|w| ends_with_word(before, w))
 }
 
 /// Tells whether the character at `at` starts what keeps a commit's checks from running: `[skip ci]`

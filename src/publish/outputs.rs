@@ -17,9 +17,9 @@ use crate::run::report::{Problem, RunReport, RunStatus};
 /// Bounds what is shown of all texts before they are made, in characters: scripts and verdicts need room beside them.
 const MAX_SHOWN: usize = 5_000;
 
-/// Returns the hidden first line of the comment that is a brief's output, by the output's place from 0.
-pub fn output_marker(brief: &str, place: usize) -> String {
-    marker("output", &format!("{brief}:{place}"))
+/// Returns the hidden first line of the comment that is an output of a run, by the output's place from 0.
+pub fn output_marker(run: &str, place: usize) -> String {
+    marker("output", &format!("{run}:{place}"))
 }
 
 /// Returns the comment that is an output, at most [`MAX_COMMENT_CHARS`] characters: whose word it is stands first, so
@@ -36,7 +36,7 @@ pub fn comment_output(
     let brief = context.source_url.as_deref().map_or(brief.clone(), |url| link(&brief, url));
     let mut top = format!(
         "{}\n<sub>Asked for by {} in brief {brief}, run {}",
-        output_marker(&report.brief, place),
+        output_marker(&report.run, place),
         inline_within(requested_by, 100),
         id_span(&report.run, 36)
     );

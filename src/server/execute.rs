@@ -165,7 +165,8 @@ async fn settle_once(engine: &Engine, task: &ClaimedTask, judged: &Judged) -> Re
     }
     if wish.is_none()
         && is_away(judged)
-        && let Some(not_before) = try_again_ms(task, chrono::Utc::now().timestamp_millis())
+        && let runs = engine.store.runs_since_queued(task.id).await?
+        && let Some(not_before) = try_again_ms(runs, chrono::Utc::now().timestamp_millis())
     {
         engine.store.put_off_run(task, not_before, "GitHub could not be reached").await?;
         tracing::warn!(run = task.run_id, "GitHub cannot be reached; the task waits");
@@ -188,9 +189,9 @@ fn is_away(judged: &Judged) -> bool {
 
 /// Returns when a task that found GitHub away is tried again, in milliseconds since 1970: after a wait that
 /// grows with each run to ten minutes, for about a day; `None` after that.
-fn try_again_ms(task: &ClaimedTask, now_ms: i64) -> Option<i64> {
-    let wait = (30_000_i64 << task.epoch.saturating_sub(1).clamp(0, 5)).min(600_000);
-    (task.epoch < MOST_PUT_OFF).then_some(now_ms + wait)
+fn try_again_ms(runs: i64, now_ms: i64) -> Option<i64> {
+    let wait = (30_000_i64 << runs.saturating_sub(1).clamp(0, 5)).min(600_000);
+    (runs < MOST_PUT_OFF).then_some(now_ms + wait)
 }
 
 /// Makes the result of a brief that today's rules refuse.

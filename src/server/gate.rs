@@ -175,7 +175,8 @@ pub(super) async fn look(server: &Server, event: &Labelled) -> Result<Intake, Lo
     let mut intake = Intake::default();
     let mut shut = None;
     for task in &waiting {
-        match retry::open_task(server, place, task, &event.label, asker).await? {
+        let also = u32::try_from(intake.changes.len()).unwrap_or(u32::MAX);
+        match retry::open_task(server, place, task, &event.label, asker, also).await? {
             Ok(queued) => take(&mut intake, queued),
             Err(why) => shut = Some((task, why)),
         }

@@ -197,7 +197,7 @@ async fn look_at_text(
         }
         intake.audit = decided::not_allowed(event, &extraction, &denied.commands, &error);
         if !commands.found.is_empty() {
-            let obeyed = command::obey(server, event, place, &accounts, &commands).await?;
+            let obeyed = command::obey(server, event, place, &accounts, &commands, 0).await?;
             answer(&mut intake, event, obeyed);
             intake.ignored = None;
         }
@@ -259,7 +259,9 @@ async fn look_at_text(
         let (none, error) = (Extraction::default(), format!("the permission is `{found}` only"));
         intake.audit.extend(decided::not_allowed(event, &none, &denied.commands, &error));
     }
-    answer(&mut intake, event, command::obey(server, event, place, &accounts, &commands).await?);
+    let accepted = intake.accepted.len();
+    let obeyed = command::obey(server, event, place, &accounts, &commands, accepted).await?;
+    answer(&mut intake, event, obeyed);
     if intake.accepted.is_empty() && intake.effects.is_empty() {
         let known = || "every brief and command in it is known".to_owned();
         intake.ignored = Some(place_refused.map_or_else(known, |(error, _)| error.message));

@@ -105,7 +105,9 @@ impl Server {
                 }
                 Act::Republish => self.wakes.publish.notify_one(),
                 Act::Cancel => tracing::info!(task = change.task, by = change.actor, "a task is cancelled"),
-                Act::Start => tracing::info!(task = change.task, by = change.actor, "a task is started"),
+                Act::Start | Act::Open => {
+                    tracing::info!(task = change.task, by = change.actor, "a task is started")
+                }
                 Act::Retry => {
                     tracing::info!(task = change.task, by = change.actor, "a task is run once more")
                 }

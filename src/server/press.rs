@@ -46,7 +46,7 @@ pub(super) async fn look(server: &Server, event: &Pressed) -> Result<Intake, Loo
     }
     let asker = Asker { actor: who.0, actor_id: Some(who.1), why };
     if command == Name::Retry {
-        return Ok(match retry::retry_task(server, place, &task, asker).await? {
+        return Ok(match retry::retry_task(server, place, &task, asker, 0).await? {
             Ok(queued) => {
                 let mut intake = Intake::default();
                 gate::take(&mut intake, queued);

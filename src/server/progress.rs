@@ -95,6 +95,6 @@ pub(super) async fn check(
 }
 
 async fn view(server: &Server, brief_id: &str) -> Result<Option<TaskView>, StoreError> {
-    let named = TaskFilter { prefix: Some(brief_id.to_owned()), most: 1, ..TaskFilter::default() };
+    let named = TaskFilter { brief: Some(brief_id.to_owned()), most: 1, ..TaskFilter::default() };
     Ok(server.store.tasks(&named).await?.pop())
 }

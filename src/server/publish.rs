@@ -196,20 +196,28 @@ async fn publish_once(
     let (named, branch) = (output.branch_name.is_some(), output.branch_name.clone().unwrap_or_else(own_name));
     let branch = branch.as_str();
     let signed = decision.bounds.commit == CommitWay::Api;
-    // Without these two, the branch's name is this brief's alone, and the push itself looks.
-    let standing = match named || signed {
+    let id = task.brief.source.repository_id;
+    let before =
+        server.store.pushed_before(id, branch, &task.run_id).await.map_err(|error| passing(&error))?;
+    // Otherwise the branch's name is this brief's alone, it has had no other run, and the push itself looks.
+    let standing = match named || signed || task.epoch > 1 || before.is_some() {
         true => branch::look(server, task, place, (branch, &brief.branch, named)).await?,
         false => Standing::Free,
     };
     let onto = match &standing {
         Standing::Onto(onto) => Some(*onto),
+        Standing::Past(commit, found) => {
+            report.head_branch = Some(branch.to_owned());
+            report.head_commit = Some(commit.to_string());
+            return Ok((**found).clone());
+        }
         Standing::Free | Standing::Made(_) | Standing::Foreign(_) => None,
     };
     for wanted in onto.into_iter().chain([changeset.base_commit]) {
         git::fetch_commit(server, task, place, wanted).await?;
     }
     let put = match standing {
-        Standing::Made(made) => Ok(made),
+        Standing::Made(made) | Standing::Past(made, _) => Ok(made),
         Standing::Foreign(found) => Err(found),
         Standing::Free | Standing::Onto(_) => {
             crash::point("commit-built.before-commit");
@@ -230,7 +238,13 @@ async fn publish_once(
     let commit = match put {
         Ok(commit) => commit,
         Err(found) if named => return Err(Failure::Final(branch::conflict(branch, &found, true))),
-        Err(found) => return published_before(server, place, branch, report, found).await,
+        Err(found) => {
+            let by = server.store.pushed_by(id, branch, &found).await.map_err(|error| passing(&error))?;
+            if by.is_some() {
+                return Err(Failure::Final(branch::conflict(branch, &found, false)));
+            }
+            return published_before(server, place, branch, report, found).await;
+        }
     };
     crash::point("branch-pushed.before-record");
     report.head_branch = Some(branch.to_owned());
@@ -250,13 +264,14 @@ async fn publish_once(
         requested_by: &task.brief.requested_by,
         receipt: Some(&receipt),
     });
-    let known = match named {
+    let follows = named || onto.is_some();
+    let known = match follows {
         true => branch::pull_request(server, place, (branch, &brief.branch), commit).await?,
         false => server.github.find_pull_request(place, branch).await.map_err(failure)?,
     };
     crash::point("pr-opened.before-effect");
     if let Some(found) = known {
-        if named {
+        if follows {
             let rewritten = server.github.rewrite_pull_request(place, found.number, &title, &body).await;
             rewritten.map_err(failure)?;
         }

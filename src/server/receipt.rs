@@ -4,6 +4,7 @@
 use super::Server;
 use crate::authorize::approval::Terms;
 use crate::authorize::policy::Decision;
+use crate::config::Approval;
 use crate::receipt::seal;
 use crate::receipt::statement::{
     Account, ApprovalFacts, Base, BriefFacts, CommitDigest, Predicate, RepositoryFacts, RunFacts,
@@ -91,7 +92,8 @@ fn predicate(
         },
         steps: report.steps.iter().map(step).collect(),
         policy: Sha256Digest { sha256: policy },
-        approval: approval.and_then(approved),
+        // What nobody asks for any more did not let it run.
+        approval: approval.filter(|_| made.decision.bounds.approval != Approval::None).and_then(approved),
         requested_by: account(&brief.requested_by, brief.requested_by_id),
         author: account(&brief.author, brief.author_id),
         server: ServerFacts {

@@ -58,7 +58,8 @@ pub(super) struct Queued {
 }
 
 /// Decides what another run of a task comes to; reads GitHub and the store, and writes neither. Whoever asks
-/// has the permission to run briefs; what the lane's policy says of them is looked up here.
+/// has the permission to run briefs; what the lane's policy says of them is looked up here. `also` counts what is
+/// queued together with it, for the budget.
 ///
 /// The inner error is what the thread is told when there is no other run.
 pub(super) async fn retry_task(
@@ -66,6 +67,7 @@ pub(super) async fn retry_task(
     place: Place<'_>,
     task: &TaskView,
     asker: Asker<'_>,
+    also: u32,
 ) -> Result<Result<Queued, String>, LookError> {
     match retry_verdict(task.state) {
         RetryVerdict::Retry => {}
@@ -79,7 +81,7 @@ pub(super) async fn retry_task(
         );
         return Ok(Err(answer::not_queued_part(task, &error)));
     }
-    let queued = queue(server, place, task, asker, Wish::Retry).await?;
+    let queued = queue(server, place, task, (asker, also), Wish::Retry).await?;
     Ok(queued.map_err(|why| answer::not_queued_part(task, &why.problem())))
 }
 
@@ -89,12 +91,13 @@ pub(super) async fn start_task(
     place: Place<'_>,
     task: &TaskView,
     asker: Asker<'_>,
+    also: u32,
 ) -> Result<Result<Queued, String>, LookError> {
     match start_verdict(task.state) {
         StartVerdict::Start => {}
         verdict => return Ok(Err(answer::start_part(task, verdict))),
     }
-    let queued = queue(server, place, task, asker, Wish::Start).await?;
+    let queued = queue(server, place, task, (asker, also), Wish::Start).await?;
     Ok(queued.map_err(|why| answer::not_queued_part(task, &why.problem())))
 }
 
@@ -106,8 +109,9 @@ pub(super) async fn open_task(
     task: &TaskView,
     label: &str,
     asker: Asker<'_>,
+    also: u32,
 ) -> Result<Result<Queued, NotQueued>, LookError> {
-    queue(server, place, task, asker, Wish::Label(label)).await
+    queue(server, place, task, (asker, also), Wish::Label(label)).await
 }
 
 /// By what a task is queued.
@@ -122,7 +126,7 @@ async fn queue(
     server: &Server,
     place: Place<'_>,
     task: &TaskView,
-    asker: Asker<'_>,
+    (asker, also): (Asker<'_>, u32),
     wish: Wish<'_>,
 ) -> Result<Result<Queued, NotQueued>, LookError> {
     let row = &task.brief;
@@ -161,7 +165,7 @@ async fn queue(
         Ok(decision) => decision,
         Err(problem) => return Ok(Err(NotQueued::Problem(problem))),
     };
-    if let Some(error) = spent(server, task, decision.bounds.budget).await? {
+    if let Some(error) = spent(server, task, decision.bounds.budget, also).await? {
         return Ok(Err(error.into()));
     }
     let gate = (task.lane.as_str(), decision.bounds.gate);
@@ -177,26 +181,35 @@ async fn queue(
         Ok(ask) => ask,
         Err(error) => return Ok(Err(error.into())),
     };
-    let act = if wish == Wish::Retry { Act::Retry } else { Act::Start };
+    let act = match wish {
+        Wish::Retry => Act::Retry,
+        Wish::Start => Act::Start,
+        Wish::Label(_) => Act::Open,
+    };
     let change = asker.change(task, act);
     let ruling = access::ruling((row.source.repository_id, place.repository), lane, &decision);
     Ok(Ok(Queued { change, ask, lane: task.lane.clone(), ruling }))
 }
 
-/// Tells why a brief that does not count in today's budget any more is one too many for it, if it is.
-async fn spent(server: &Server, task: &TaskView, budget: Budget) -> Result<Option<UserError>, StoreError> {
+/// Tells why a brief is one too many for today's budget, if it is, where so many others are queued with it.
+async fn spent(
+    server: &Server,
+    task: &TaskView,
+    budget: Budget,
+    also: u32,
+) -> Result<Option<UserError>, StoreError> {
     let now = Utc::now().timestamp_millis();
     let never_ran = task.state == TaskState::Cancelled && task.run.is_none();
-    if task.queued_at_ms > now - DAY_MS && !never_ran {
-        return Ok(None);
-    }
+    // What counts already takes no further place.
+    let counts = task.queued_at_ms > now - DAY_MS && !never_ran;
+    let more = also + u32::from(!counts);
     let row = &task.brief;
     let user = (budget.user_per_day, server.store.spent_by_user(row.requested_by_id).await?);
     let repository =
         (budget.repository_per_day, server.store.spent_in_repository(row.source.repository_id).await?);
     let names = [format!("`{}`", row.requested_by), format!("The repository `{}`", row.repository)];
     let over = |((most, spent), whose): ((Option<u32>, Spent), String)| {
-        let most = most.filter(|most| spent.briefs >= *most)?;
+        let most = most.filter(|most| spent.briefs.saturating_add(more) > *most)?;
         let oldest = if spent.briefs == 0 { now } else { spent.oldest_ms };
         Some(budget_spent(&whose, most, oldest + DAY_MS - now))
     };

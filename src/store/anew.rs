@@ -21,15 +21,19 @@ pub(super) async fn shut(tx: &mut Transaction<'_, Sqlite>, task: i64, why: &str)
     if done.rows_affected() == 0 { Err(StoreError::Changed(task)) } else { Ok(()) }
 }
 
-/// Queues a task that waits to be started.
-pub(super) async fn start(tx: &mut Transaction<'_, Sqlite>, change: &TaskChange) -> Result<(), StoreError> {
+/// Queues a task that waits to be started; `by_word` tells that somebody's word lets it run, not a label.
+pub(super) async fn start(
+    tx: &mut Transaction<'_, Sqlite>,
+    change: &TaskChange,
+    by_word: bool,
+) -> Result<(), StoreError> {
     let done = sqlx::query(
         "UPDATE tasks SET state = 'queued', block_reason = NULL, reason = NULL, started_by = ?1,
              started_by_id = ?2, queued_at = ?3, changed_at = ?3
          WHERE id = ?4 AND state = 'blocked' AND block_reason = 'awaiting_start'",
     )
-    .bind(&change.actor)
-    .bind(change.actor_id.map(signed))
+    .bind(by_word.then_some(&change.actor))
+    .bind(change.actor_id.filter(|_| by_word).map(signed))
     .bind(now_ms())
     .bind(change.task)
     .execute(&mut **tx)

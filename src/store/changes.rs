@@ -34,6 +34,8 @@ pub enum Act {
     Republish,
     /// A task that waits to be started is queued.
     Start,
+    /// As [`Self::Start`], by a label that counts as long as it is there.
+    Open,
     /// A task that failed, was cancelled or is quarantined is queued once more.
     Retry,
 }
@@ -41,7 +43,7 @@ pub enum Act {
 impl Act {
     /// Tells whether it queues a task.
     pub fn queues(self) -> bool {
-        matches!(self, Self::Start | Self::Retry)
+        matches!(self, Self::Start | Self::Open | Self::Retry)
     }
 }
 
@@ -61,7 +63,8 @@ pub(super) async fn apply(tx: &mut Transaction<'_, Sqlite>, change: &TaskChange)
         Act::Cancel => ("cancelled", cancel(tx, change).await?),
         Act::Stop => ("stop-wanted", stop(tx, change).await?),
         Act::Republish => ("republished", Some(republish(tx, change.task).await?)),
-        Act::Start => ("started", anew::start(tx, change).await.map(|()| None)?),
+        Act::Start => ("started", anew::start(tx, change, true).await.map(|()| None)?),
+        Act::Open => ("started", anew::start(tx, change, false).await.map(|()| None)?),
         Act::Retry => ("retry-wanted", anew::retry(tx, change).await.map(|()| None)?),
     };
     let about = About { task: Some(change.task), run: run.as_deref() };

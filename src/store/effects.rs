@@ -199,10 +199,14 @@ impl Store {
         until_ms: i64,
         reason: &str,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE effects SET attempts = attempts + 1, not_before = ?, reason = ? WHERE id = ?")
+        // What has taken its place meanwhile waits for nothing.
+        sqlx::query(
+            "UPDATE effects SET attempts = attempts + 1, not_before = ?, reason = ? WHERE id = ? AND version = ?",
+        )
             .bind(until_ms)
             .bind(reason)
             .bind(effect.id)
+            .bind(effect.version)
             .execute(&self.writer)
             .await?;
         Ok(())

@@ -108,6 +108,8 @@ pub struct TaskFilter {
     pub text: Option<(SourceKind, u64)>,
     /// Takes those whose text was written by then, in milliseconds since 1970.
     pub written_until_ms: Option<i64>,
+    /// Takes that of one brief, by its whole id.
+    pub brief: Option<String>,
     /// Takes those whose brief's or last run's id begins so.
     pub prefix: Option<String>,
     /// Takes only those that have not ended.

@@ -23,6 +23,39 @@ impl Store {
         Ok(())
     }
 
+    /// Returns the newest commit that a run was about to put on a branch.
+    pub async fn pushed_before(
+        &self,
+        repository_id: u64,
+        branch: &str,
+        run: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let commit = sqlx::query_scalar::<_, String>(
+            "SELECT commit_id FROM pushes WHERE repository_id = ? AND branch = ? AND run_id = ? LIMIT 1",
+        )
+        .bind(signed(repository_id))
+        .bind(branch)
+        .bind(run)
+        .fetch_optional(&self.reader)
+        .await?;
+        Ok(commit)
+    }
+
+    /// Tells whether a run is one of a task.
+    pub async fn is_run_of(&self, run: &str, task: i64) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT 1 FROM runs WHERE id = ? AND task_id = ?").bind(run).bind(task);
+        Ok(row.fetch_optional(&self.reader).await?.is_some())
+    }
+
+    /// Counts the runs of a task since it was queued by somebody's word.
+    pub async fn runs_since_queued(&self, task: i64) -> Result<i64, StoreError> {
+        let count = sqlx::query_scalar::<_, i64>(
+            "SELECT COUNT(*) FROM runs JOIN tasks ON tasks.id = runs.task_id
+             WHERE task_id = ? AND runs.started_at >= tasks.queued_at",
+        );
+        Ok(count.bind(task).fetch_one(&self.reader).await?)
+    }
+
     /// Returns the run that put a commit on a branch; `None` when it was none of this server's.
     pub async fn pushed_by(
         &self,

@@ -234,6 +234,16 @@ impl Store {
 
     /// Returns the tasks that match, newest first, as people are shown them.
     pub async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskView>, StoreError> {
+        // A range of ids, unlike another condition, is never looked for from the newest task on.
+        let (first, last) = match &filter.brief {
+            None => (0, i64::MAX),
+            Some(brief) => {
+                let found =
+                    sqlx::query_scalar::<_, i64>("SELECT id FROM tasks WHERE brief_id = ?").bind(brief);
+                let Some(id) = found.fetch_optional(&self.reader).await? else { return Ok(Vec::new()) };
+                (id, id)
+            }
+        };
         let rows = sqlx::query(
             "SELECT briefs.*, tasks.id AS task_id, tasks.lane, tasks.state, tasks.block_reason, tasks.reason,
                  tasks.epoch, tasks.retries, tasks.losses, tasks.not_before, tasks.queued_at, tasks.changed_at,
@@ -251,7 +261,7 @@ impl Store {
                  LEFT JOIN runs ON runs.task_id = tasks.id AND runs.epoch = tasks.epoch
                  LEFT JOIN sources ON sources.repository_id = briefs.repository_id
                      AND sources.kind = briefs.source_kind AND sources.source_id = briefs.source_id
-             WHERE (?1 IS NULL OR briefs.repository_id = ?1) AND (?2 IS NULL OR briefs.thread_number = ?2)
+             WHERE tasks.id BETWEEN ?9 AND ?10 AND (?1 IS NULL OR briefs.repository_id = ?1) AND (?2 IS NULL OR briefs.thread_number = ?2)
                  AND (?3 IS NULL OR substr(briefs.id, 1, length(?3)) = ?3 OR substr(runs.id, 1, length(?3)) = ?3)
                  AND (?4 = 0 OR tasks.state IN ('queued', 'running', 'blocked'))
                  AND (?5 IS NULL OR (briefs.source_kind = ?5 AND briefs.source_id = ?6))
@@ -266,6 +276,8 @@ impl Store {
         .bind(filter.text.map(|(_, id)| signed(id)))
         .bind(filter.written_until_ms)
         .bind(filter.most)
+        .bind(first)
+        .bind(last)
         .fetch_all(&self.reader)
         .await?;
         rows.iter().map(read_view).collect()

@@ -22,6 +22,9 @@ const BODIES_AT_A_TIME: usize = 32;
 /// The longest GUID and event name that are taken; GitHub's have 36 and fewer than 50 characters.
 const LONGEST_NAME: usize = 100;
 
+/// The time in which a delivery must be stored: GitHub waits ten seconds for an answer.
+const STORE_TIME: Duration = Duration::from_secs(7);
+
 const TOO_LARGE: (StatusCode, &str) = (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n");
 const TOO_MANY: (StatusCode, &str) =
     (StatusCode::SERVICE_UNAVAILABLE, "too many deliveries at a time; deliver it again\n");
@@ -85,7 +88,10 @@ async fn take(
         return Err((StatusCode::BAD_REQUEST, "this name is the server's own\n"));
     }
     crash::point("received.before-commit");
-    match inbox.store.insert_delivery(guid, event, &body).await {
+    // What is stored after all, once GitHub was told to deliver it again, is known by its GUID then.
+    let stored = tokio::time::timeout(STORE_TIME, inbox.store.insert_delivery(guid, event, &body)).await;
+    let stored = stored.map_err(|_| format!("it takes longer than {} s", STORE_TIME.as_secs()));
+    match stored.and_then(|stored| stored.map_err(|error| error.to_string())) {
         Ok(Stored::New) => {
             crash::point("received.before-effect");
             tracing::info!(guid, event, bytes = body.len(), "delivery stored");

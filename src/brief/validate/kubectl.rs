@@ -4,8 +4,8 @@ use super::super::codes;
 use super::{Problem, shown};
 
 /// Flags that choose the cluster, the account or how it is proved, and flags that start other programs,
-/// which would run beside the credential. Read off `kubectl options` and `kubectl kustomize --help` of 1.32.
-const REFUSED: [&str; 24] = [
+/// which would run beside the credential, or that put files into what is printed: the credential is one. Read off `kubectl options` and `kubectl kustomize --help` of 1.32.
+const REFUSED: [&str; 27] = [
     "--as",
     "--as-group",
     "--as-uid",
@@ -20,10 +20,13 @@ const REFUSED: [&str; 24] = [
     "--enable-exec",
     "--enable-helm",
     "--enable-star",
+    "--from-env-file",
+    "--from-file",
     "--helm-command",
     "--insecure-skip-tls-verify",
     "--kubeconfig",
     "--kuberc",
+    "--load-restrictor",
     "--password",
     "--server",
     "--tls-server-name",

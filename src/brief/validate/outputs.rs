@@ -83,6 +83,15 @@ fn is_login(name: &str) -> bool {
 /// Tells the name with the prefix where that is all that lacks.
 pub fn branch_name(name: &str) -> Result<(), Problem> {
     branch(name)?;
+    // So end the names that the server gives by itself; one of another brief would be taken from it.
+    let is_given = |end: &str| end.len() == 12 && end.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if name.rsplit_once('-').is_some_and(|(_, end)| is_given(end)) {
+        return Err(Problem::new(
+            codes::BRANCH_NAME,
+            format!("{} ends as the names do that the server gives to other briefs.", shown(name)),
+            "Choose another end than 12 hex digits behind a `-`.".to_owned(),
+        ));
+    }
     if name.starts_with(BRANCH_PREFIX) {
         return Ok(());
     }

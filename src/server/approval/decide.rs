@@ -62,7 +62,7 @@ pub(in crate::server) async fn find(
         approval.repository == repository && thread.is_none_or(|thread| approval.thread == thread)
     };
     let Some(approval) = approval.filter(here) else { return Ok(Found::Nothing) };
-    let named = TaskFilter { prefix: Some(approval.brief.clone()), most: 1, ..TaskFilter::default() };
+    let named = TaskFilter { brief: Some(approval.brief.clone()), most: 1, ..TaskFilter::default() };
     let task = server.store.tasks(&named).await?.pop();
     Ok(task.map_or(Found::Nothing, |task| Found::One(Box::new((approval, task)))))
 }

@@ -35,7 +35,7 @@ async fn end_stale(server: &Server) -> Result<(), StoreError> {
 }
 
 async fn end(server: &Server, approval: &ApprovalRow) -> Result<(), StoreError> {
-    let named = TaskFilter { prefix: Some(approval.brief.clone()), most: 1, ..TaskFilter::default() };
+    let named = TaskFilter { brief: Some(approval.brief.clone()), most: 1, ..TaskFilter::default() };
     let Some(task) = server.store.tasks(&named).await?.pop() else { return Ok(()) };
     let told = |standing| told(&task.brief, &task.lane, approval, standing);
     if task.state != TaskState::Blocked(BlockReason::AwaitingApproval) {

@@ -112,6 +112,8 @@ struct Scene<'a> {
     place: Place<'a>,
     /// Holds the least permission of those behind the text.
     permission: Permission,
+    /// Counts the briefs of the text that are queued with what its commands come to.
+    accepted: usize,
 }
 
 /// Returns the commands of a text that were not looked at before.
@@ -184,9 +186,11 @@ pub(super) async fn obey(
     place: Place<'_>,
     accounts: &[Account],
     commands: &Commands,
+    accepted: usize,
 ) -> Result<Obeyed, LookError> {
     let mut obeyed = Obeyed::default();
-    let scene = Scene { server, event, place, permission: access::least(&server.config, accounts) };
+    let permission = access::least(&server.config, accounts);
+    let scene = Scene { server, event, place, permission, accepted };
     for found in &commands.found {
         let before = obeyed.done();
         match &found.command {
@@ -222,6 +226,12 @@ async fn obey_one(scene: Scene<'_>, command: &Command, obeyed: &mut Obeyed) -> R
 }
 
 impl<'a> Scene<'a> {
+    /// Counts what is queued already by this text.
+    fn also(&self, obeyed: &Obeyed) -> u32 {
+        let changes = obeyed.changes.iter().filter(|change| change.act.queues()).count();
+        u32::try_from(self.accepted + changes).unwrap_or(u32::MAX)
+    }
+
     fn asker(&self, why: &'a str) -> Asker<'a> {
         Asker { actor: &self.event.sender.login, actor_id: Some(self.event.sender.id), why }
     }

@@ -33,7 +33,8 @@ pub(super) async fn start(
     }
     let mut started = None;
     for task in tasks.iter().filter(|task| !obeyed.touches(task.id)).collect::<Vec<_>>() {
-        match start_task(scene.server, scene.place, task, scene.asker("`/work start` in the thread")).await? {
+        let asker = scene.asker("`/work start` in the thread");
+        match start_task(scene.server, scene.place, task, asker, scene.also(obeyed)).await? {
             Ok(queued) => {
                 take(obeyed, queued);
                 obeyed.say(Mood::Done, answer::started_part(task));
@@ -72,7 +73,8 @@ pub(super) async fn retry(
         obeyed.say(Mood::Not, answer::touched_part(task));
         return Ok(());
     }
-    match retry_task(scene.server, scene.place, task, scene.asker("`/work retry` in the thread")).await? {
+    let asker = scene.asker("`/work retry` in the thread");
+    match retry_task(scene.server, scene.place, task, asker, scene.also(obeyed)).await? {
         Ok(queued) => {
             take(obeyed, queued);
             obeyed.say(Mood::Done, answer::retry_part(task, RetryVerdict::Retry));

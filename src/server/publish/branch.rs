@@ -14,6 +14,8 @@ pub(super) enum Standing {
     Free,
     /// It is at the commit that this run put there before.
     Made(CommitId),
+    /// This run's commit was there before; others went on from it, or the branch is gone. The pull request is there.
+    Past(CommitId, Box<PullRequest>),
     /// It is at a commit of the App, in the App's own open pull request, and goes on from there.
     Onto(CommitId),
     /// It is at this commit, which is somebody else's or has no such pull request, and is left alone.
@@ -27,19 +29,47 @@ pub(super) async fn look(
     place: Place<'_>,
     (branch, base, named): (&str, &str, bool),
 ) -> Result<Standing, Failure> {
-    let Some(head) = server.github.branch_head(place, branch).await.map_err(failure)? else {
-        return Ok(Standing::Free);
-    };
     let id = task.brief.source.repository_id;
+    let head = server.github.branch_head(place, branch).await.map_err(failure)?;
+    let before =
+        server.store.pushed_before(id, branch, &task.run_id).await.map_err(|error| passing(&error))?;
+    if let Some(commit) = before.and_then(|commit| commit.parse::<CommitId>().ok())
+        && head.as_ref() != Some(&commit.to_string())
+        && is_past(server, task, place, (commit, head.as_deref())).await?
+        && let Some(found) = pull_request(server, place, (branch, base), commit).await?
+    {
+        return Ok(Standing::Past(commit, Box::new(found)));
+    }
+    let Some(head) = head else { return Ok(Standing::Free) };
     let by = server.store.pushed_by(id, branch, &head).await.map_err(|error| passing(&error))?;
     let Ok(commit) = head.parse::<CommitId>() else { return Ok(Standing::Foreign(head)) };
     match by {
         Some(run) if run == task.run_id => Ok(Standing::Made(commit)),
+        // What an earlier run of the same brief published is brought up to date.
+        Some(run) if server.store.is_run_of(&run, task.id).await.map_err(|error| passing(&error))? => {
+            Ok(Standing::Onto(commit))
+        }
         Some(_) if named && own_open(server, place, (branch, base)).await?.is_some() => {
             Ok(Standing::Onto(commit))
         }
         _ => Ok(Standing::Foreign(head)),
     }
+}
+
+/// Tells whether a commit lies behind the head of its branch, or the branch is gone.
+async fn is_past(
+    server: &Server,
+    task: &ClaimedTask,
+    place: Place<'_>,
+    (commit, head): (CommitId, Option<&str>),
+) -> Result<bool, Failure> {
+    let Some(head) = head else { return Ok(true) };
+    let Ok(head) = head.parse::<CommitId>() else { return Ok(false) };
+    super::git::fetch_commit(server, task, place, head).await?;
+    let mirror = server.mirrors.mirror(task.brief.source.repository_id).ok();
+    let repository = mirror.and_then(|mirror| mirror.repository().ok());
+    let lies_behind = |repository: git2::Repository| repository.graph_descendant_of(head.oid(), commit.oid());
+    Ok(repository.and_then(|repository| lies_behind(repository).ok()).unwrap_or(false))
 }
 
 /// Finds the App's own open pull request from a branch to its base.

@@ -38,7 +38,8 @@ pub(super) async fn comments(
 ) -> Result<bool, Failure> {
     let mut refused = false;
     for at in 0..report.outputs.len() {
-        if report.outputs[at].kind != OutputKind::Comment || report.outputs[at].text.is_none() {
+        let output = &report.outputs[at];
+        if output.kind != OutputKind::Comment || output.text.is_none() || output.made {
             continue;
         }
         match comment(server, task, place, report, at).await {
@@ -65,7 +66,7 @@ async fn comment(
     at: usize,
 ) -> Result<Option<String>, GitHubError> {
     let thread = report.outputs[at].thread.unwrap_or(task.brief.thread_number);
-    let marker = output_marker(&report.brief, at);
+    let marker = output_marker(&report.run, at);
     crash::point("output-commented.before-commit");
     if let Some(url) = server.github.find_comment_page(place, thread, &marker).await? {
         return Ok(Some(url));

@@ -52,7 +52,7 @@ pub(super) async fn publish(
     let onto = match standing {
         Standing::Free => None,
         Standing::Onto(onto) => Some(*onto),
-        Standing::Made(made) => return Ok(Ok(*made)),
+        Standing::Made(made) | Standing::Past(made, _) => return Ok(Ok(*made)),
         Standing::Foreign(found) => return Ok(Err(found.clone())),
     };
     let id = task.brief.source.repository_id;
