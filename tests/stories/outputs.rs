@@ -195,6 +195,43 @@ async fn what_github_refuses_of_several_is_made_later_and_the_rest_is_not_made_a
 }
 
 #[tokio::test]
+async fn a_run_once_more_brings_up_to_date_what_an_earlier_one_published() {
+    let town = Town::new().await;
+    let outputs = format!("{}  - type: comment\n    body: Here.\n    link_issue: 99\n", pr(""));
+    let (issue, comment, first) = told(&town, &asking("date +%s%N > x.txt", &outputs)).await;
+    assert_eq!(first["problem"]["code"], "comment-refused", "{}", comment.body);
+    let before = town.sim.file_at(REPO, first["head_branch"].as_str().unwrap(), "x.txt").unwrap();
+    while town.sim.open_issue(REPO, "olga", "Another", "Nothing.").unwrap().number < 99 {}
+    town.sim.comment(REPO, issue, "maria", "/work cancel").unwrap();
+    town.logged("a task is cancelled").await;
+    town.sim.comment(REPO, issue, "maria", "/work retry").unwrap();
+    town.told(issue, "### ✅ Success").await;
+    let (_, second) = town.result(issue, 1).await;
+    assert_eq!((&second["pull_request"], town.sim.pulls(REPO).len()), (&first["pull_request"], 1));
+    let branch = second["head_branch"].as_str().unwrap();
+    assert_eq!(town.sim.commit(REPO, branch).unwrap().sha, second["head_commit"].as_str().unwrap());
+    assert_ne!(town.sim.file_at(REPO, branch, "x.txt").unwrap(), before, "the newer run's work is published");
+    assert_eq!(outputs_in(&town, 99).len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_published_again_takes_nothing_away_that_came_after_it() {
+    let town = Town::new().await;
+    let outputs = format!("{}  - type: comment\n    body: Here.\n    link_issue: 99\n", pr(NAMED));
+    let (issue, comment, first) = told(&town, &asking("echo 1 > x.txt", &outputs)).await;
+    assert_eq!(first["problem"]["code"], "comment-refused", "{}", comment.body);
+    let newer = pr(NAMED).replace("Add x", "Add x anew");
+    let (_, comment, second) = told(&town, &asking("echo 2 > x.txt", &newer)).await;
+    assert_eq!(second["status"], "success", "{}", comment.body);
+    while town.sim.open_issue(REPO, "olga", "Another", "Nothing.").unwrap().number < 99 {}
+    town.sim.comment(REPO, issue, "maria", "/work publish").unwrap();
+    town.told(issue, "### ✅ Success").await;
+    assert_eq!(town.sim.file_at(REPO, "codex-brief/weekly", "x.txt").unwrap(), "2\n");
+    assert_eq!((town.pull(&second).title.as_str(), town.sim.pulls(REPO).len()), ("Add x anew", 1));
+    assert_eq!(outputs_in(&town, 99).len(), 1);
+}
+
+#[tokio::test]
 async fn comments_are_made_though_the_pull_request_is_refused() {
     let town = Town::new().await;
     town.sim.fault(Fault::new("POST", "/pulls").status(403));

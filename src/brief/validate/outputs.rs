@@ -180,6 +180,10 @@ mod tests {
         assert_eq!(branch_name("codex-brief/weekly"), Ok(()));
         assert_eq!(branch_name("weekly").unwrap_err().help, "Write `branch_name: codex-brief/weekly`.");
         assert_eq!(branch_name("main").unwrap_err().code, codes::BRANCH_NAME);
+        for given in ["codex-brief/7-add-x-0123456789ab", "codex-brief/x-ABCDEF012345"] {
+            assert_eq!(branch_name(given).unwrap_err().code, codes::BRANCH_NAME, "{given}");
+        }
+        assert_eq!(branch_name("codex-brief/x-0123456789abc"), Ok(()));
         for wrong in ["codex-brief/", "codex-brief/a..b", "", "codex-brief/x.lock"] {
             assert_eq!(branch_name(wrong).unwrap_err().code, codes::BRANCH, "{wrong}");
         }

@@ -31,6 +31,7 @@ pub(in crate::publish) fn hostile() -> impl Strategy<Value = String> {
         "GH-7",
         "gh-",
         "https://x.example/issues/1",
+        "https://x.example/issues\\/1",
         "www.example.com",
         "a@b.example",
         "ftp://x.example",

@@ -82,7 +82,7 @@ proptest! {
         report.outputs[1].text = Some(text.repeat(repeat));
         let comment = comment_output(&report, 1, "maria", &context()).unwrap();
         prop_assert!(chars(&comment) <= MAX_COMMENT_CHARS);
-        prop_assert!(comment.starts_with(&output_marker(&report.brief, 1)));
+        prop_assert!(comment.starts_with(&output_marker(&report.run, 1)));
         prop_assert_eq!(comment.matches("<!--").count(), 1, "only our own marker is hidden");
     }
 }
