@@ -200,7 +200,7 @@ async fn publish_once(
     let before =
         server.store.pushed_before(id, branch, &task.run_id).await.map_err(|error| passing(&error))?;
     // Otherwise the branch's name is this brief's alone, it has had no other run, and the push itself looks.
-    let standing = match named || signed || task.epoch > 1 || before.is_some() {
+    let standing = match named || signed || task.epoch > 1 || !before.is_empty() {
         true => branch::look(server, task, place, (branch, &brief.branch, named)).await?,
         false => Standing::Free,
     };

@@ -23,22 +23,22 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the newest commit that a run was about to put on a branch.
+    /// Returns the commits that a run was about to put on a branch; each try may have made another.
     pub async fn pushed_before(
         &self,
         repository_id: u64,
         branch: &str,
         run: &str,
-    ) -> Result<Option<String>, StoreError> {
-        let commit = sqlx::query_scalar::<_, String>(
-            "SELECT commit_id FROM pushes WHERE repository_id = ? AND branch = ? AND run_id = ? LIMIT 1",
+    ) -> Result<Vec<String>, StoreError> {
+        let commits = sqlx::query_scalar::<_, String>(
+            "SELECT commit_id FROM pushes WHERE repository_id = ? AND branch = ? AND run_id = ?",
         )
         .bind(signed(repository_id))
         .bind(branch)
         .bind(run)
-        .fetch_optional(&self.reader)
+        .fetch_all(&self.reader)
         .await?;
-        Ok(commit)
+        Ok(commits)
     }
 
     /// Tells whether a run is one of a task.

@@ -33,12 +33,13 @@ pub(super) async fn look(
     let head = server.github.branch_head(place, branch).await.map_err(failure)?;
     let before =
         server.store.pushed_before(id, branch, &task.run_id).await.map_err(|error| passing(&error))?;
-    if let Some(commit) = before.and_then(|commit| commit.parse::<CommitId>().ok())
-        && head.as_ref() != Some(&commit.to_string())
-        && is_past(server, task, place, (commit, head.as_deref())).await?
-        && let Some(found) = pull_request(server, place, (branch, base), commit).await?
-    {
-        return Ok(Standing::Past(commit, Box::new(found)));
+    let is_there = head.as_ref().is_some_and(|head| before.contains(head));
+    for commit in before.iter().filter(|_| !is_there).filter_map(|commit| commit.parse::<CommitId>().ok()) {
+        if is_past(server, task, place, (commit, head.as_deref())).await?
+            && let Some(found) = pull_request(server, place, (branch, base), commit).await?
+        {
+            return Ok(Standing::Past(commit, Box::new(found)));
+        }
     }
     let Some(head) = head else { return Ok(Standing::Free) };
     let by = server.store.pushed_by(id, branch, &head).await.map_err(|error| passing(&error))?;
